@@ -1,0 +1,2 @@
+//! restante
+fn main() {}

@@ -1,0 +1,29 @@
+//! Facts about the client that handed a message in.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// What TLS a connection has, for Received lines, logs and policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFacts {
+    /// `TLS1.3`, `TLS1.2`.
+    pub version: String,
+    /// The cipher suite by its IANA name.
+    pub cipher: String,
+    /// SHA-256 of the peer's certificate, if it showed one.
+    pub peer_fingerprint: Option<[u8; 32]>,
+}
+
+/// Who handed the message in and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFacts {
+    /// Its address, in canonical form (never IPv4-mapped).
+    pub address: IpAddr,
+    /// What it said in HELO or EHLO; at most 255 octets, as it came.
+    pub helo: String,
+    /// The account it proved to own.
+    pub identity: Option<String>,
+    /// TLS, where the connection had it.
+    pub tls: Option<TlsFacts>,
+}

@@ -1,0 +1,10 @@
+//! Bounds of the nouns, each with its clause.
+
+/// Octets of a local part, RFC 5321 4.5.3.1.1.
+pub const MAX_LOCAL_PART: usize = 64;
+/// Octets of a domain name in A-label form, RFC 5321 4.5.3.1.2 (and RFC 1035 without the root's dot).
+pub const MAX_DOMAIN: usize = 253;
+/// Octets of one label, RFC 1035 2.3.4.
+pub const MAX_LABEL: usize = 63;
+/// Octets of a path with its brackets, RFC 5321 4.5.3.1.3.
+pub const MAX_PATH: usize = 256;
