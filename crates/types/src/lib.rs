@@ -6,6 +6,7 @@
 mod address;
 mod client;
 mod domain;
+mod domain_map;
 mod envelope;
 mod limits;
 mod network;
@@ -18,6 +19,7 @@ mod time;
 pub use address::{AddressError, ForwardPath, LocalPart, Mailbox, MailboxHost, ReversePath};
 pub use client::{ClientFacts, TlsFacts};
 pub use domain::{Domain, DomainError};
+pub use domain_map::DomainMap;
 pub use envelope::{Body, Envelope, Notify, Recipient, Ret, Xtext, XtextError};
 pub use limits::{MAX_DOMAIN, MAX_LABEL, MAX_LOCAL_PART, MAX_PATH};
 pub use network::{Network, NetworkError, canonical};

@@ -1,0 +1,130 @@
+//! Counts and conditions; nothing here scans.
+
+use std::collections::BTreeMap;
+
+use restante_types::{DeliveryState, Domain, UnixMillis};
+
+use crate::lease::DrainCause;
+
+/// Why a whole domain is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum HoldKind {
+    /// The operator said `hold`.
+    Operator,
+    /// It was held at the last good start and is no longer configured.
+    Orphaned,
+    /// Its route leads to ourselves or nowhere.
+    Misrouted,
+}
+
+/// A domain's stop, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HoldNote {
+    /// Who or what stopped it.
+    pub kind: HoldKind,
+    /// For people.
+    pub reason: String,
+    /// Since when.
+    pub since: UnixMillis,
+}
+
+/// A drain that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainProgress {
+    /// What set it off.
+    pub cause: DrainCause,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Recipients the next hop took.
+    pub delivered: u64,
+    /// Recipients that stay.
+    pub deferred: u64,
+    /// Recipients that were refused for good and parked.
+    pub failed: u64,
+}
+
+/// How the last drain ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LastDrain {
+    /// When it ended.
+    pub at: UnixMillis,
+    /// Recipients the next hop took.
+    pub delivered: u64,
+    /// Recipients that stay.
+    pub deferred: u64,
+    /// Recipients parked.
+    pub failed: u64,
+    /// One line.
+    pub result: String,
+}
+
+/// One domain's queue at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainStats {
+    /// Whose.
+    pub domain: Domain,
+    /// Messages that wait to be collected.
+    pub messages: u64,
+    /// Octets of their content.
+    pub bytes: u64,
+    /// Arrival of the oldest that waits.
+    pub oldest: Option<UnixMillis>,
+    /// Arrival of the newest that waits.
+    pub newest: Option<UnixMillis>,
+    /// Messages that do not wait, by state (`failed`, `expired`, …); absent means none.
+    pub parked: BTreeMap<DeliveryState, u64>,
+    /// The stop, if there is one.
+    pub held: Option<HoldNote>,
+    /// When we try on our own next.
+    pub next_attempt: Option<UnixMillis>,
+    /// How the last drain ended.
+    pub last_drain: Option<LastDrain>,
+    /// The drain that runs now.
+    pub draining: Option<DrainProgress>,
+}
+
+/// Whether mail can come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntakeHealth {
+    /// It can.
+    Open,
+    /// Below the low-water mark: 452 4.3.1.
+    LowDisk,
+    /// Writes fail: 452 4.3.1.
+    Failing(String),
+}
+
+/// Whether mail can go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexHealth {
+    /// It can.
+    Ready,
+    /// The log is being read: ETRN answers 458, ATRN 451.
+    Rebuilding {
+        /// Octets of log read so far.
+        done: u64,
+        /// Octets to read.
+        total: u64,
+    },
+    /// The index cannot be written.
+    Failing(String),
+}
+
+/// The condition of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The way in.
+    pub intake: IntakeHealth,
+    /// The way out.
+    pub index: IndexHealth,
+    /// Octets free on the file system of the store, where it has one.
+    pub free_bytes: Option<u64>,
+    /// Octets below which intake closes.
+    pub low_water_bytes: Option<u64>,
+    /// Messages held, all domains, all states but delivered.
+    pub messages: u64,
+    /// Damaged records found since start.
+    pub damaged: u64,
+    /// The clock jumped, or stands before the newest record: nothing expires.
+    pub clock_doubted: bool,
+}

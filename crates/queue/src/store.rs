@@ -1,0 +1,144 @@
+//! The seam that every store fulfils.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use restante_types::{Domain, QueueId, UnixMillis};
+use tokio::sync::mpsc;
+
+use crate::content::{ContentBuffer, ContentReader};
+use crate::entry::{Entry, EntryKey, NewMessage, Work};
+use crate::error::StoreError;
+use crate::filter::{Cursor, Filter, ListPage};
+use crate::lease::{DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Scope, Settlement, Started};
+use crate::receipt::Receipt;
+use crate::stats::{DomainStats, Health, HoldKind};
+
+/// Drain requests as they come; a domain stands in it at most once.
+pub type DrainRequests = mpsc::UnboundedReceiver<DrainRequest>;
+
+/// A durable queue per domain. Object-safe; every method may answer [`StoreError::Unavailable`].
+///
+/// Nothing returns "all": lists come in pages, counts are kept, not counted. An operator's hold, delete and release
+/// carry no lease and win over whoever holds one.
+#[async_trait]
+pub trait QueueStore: Send + Sync + 'static {
+    /// A new, monotonic id, never before the newest one stored (also when the clock went back).
+    fn mint(&self, now: UnixMillis) -> QueueId;
+
+    /// A buffer for content as it arrives: in memory up to 256 KiB, then in a temporary file.
+    fn begin_content(&self) -> ContentBuffer;
+
+    /// Whether mail would be taken now, without touching the disk: the cheap question before `354`.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Unavailable`], as `accept` would.
+    fn ready_for_mail(&self, size: u64) -> Result<(), StoreError>;
+
+    /// Stores a message durably and visibly. Repeating it with the same id is harmless.
+    ///
+    /// # Errors
+    /// Nothing was acknowledged, and nothing of it will be delivered.
+    async fn accept(&self, message: NewMessage) -> Result<Receipt, StoreError>;
+
+    /// The content of a message.
+    async fn open_content(&self, id: QueueId) -> Result<ContentReader, StoreError>;
+
+    /// One entry.
+    async fn get(&self, key: &EntryKey) -> Result<Entry, StoreError>;
+
+    /// A page of entries behind `after`, at most `limit`.
+    async fn list(&self, filter: &Filter, after: Option<&Cursor>, limit: usize) -> Result<ListPage, StoreError>;
+
+    /// One domain's counts; zeros for a domain that never had mail.
+    fn stats(&self, domain: &Domain) -> DomainStats;
+
+    /// Counts of the domains behind `after`, in the order of their names, at most `limit`.
+    fn stats_page(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainStats>;
+
+    /// Asks for a drain: wakes whoever reads `watch`, or marks the running drain to look once more.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while the index is being rebuilt.
+    fn start_drain(&self, domain: &Domain, cause: DrainCause) -> Result<Started, StoreError>;
+
+    /// The requests; there is one reader, a second call replaces the first one's channel.
+    fn watch(&self) -> DrainRequests;
+
+    /// The right to drain a domain.
+    async fn lease(&self, domain: &Domain, cause: DrainCause) -> Result<LeaseAnswer, StoreError>;
+
+    /// What there is to do under a lease, behind `after`, oldest first, at most `limit`.
+    async fn due(
+        &self,
+        lease: &DomainLease,
+        scope: Scope,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Work>, StoreError>;
+
+    /// Records outcomes, in groups; when it returns, a crash repeats none of them.
+    async fn settle(&self, lease: &DomainLease, settlements: Vec<Settlement>) -> Result<(), StoreError>;
+
+    /// Whether somebody asked again since the lease was given or since this was last called (it clears the mark).
+    fn asked_again(&self, lease: &DomainLease) -> Option<DrainCause>;
+
+    /// Whether the lease was taken over, or the domain stopped, since it was given.
+    fn is_fenced(&self, lease: &DomainLease) -> bool;
+
+    /// Gives a lease back with a report.
+    async fn end_lease(&self, lease: DomainLease, report: DrainReport) -> Result<(), StoreError>;
+
+    /// Stops a domain. Survives restarts.
+    async fn hold_domain(&self, domain: &Domain, kind: HoldKind, reason: &str) -> Result<(), StoreError>;
+
+    /// Lets a domain go again, whatever stopped it; false if nothing did.
+    async fn release_domain(&self, domain: &Domain) -> Result<bool, StoreError>;
+
+    /// Domains that are stopped, with their notes; bounded by the number of domains ever stopped.
+    fn held_domains(&self) -> Vec<(Domain, crate::stats::HoldNote)>;
+
+    /// Stops single entries; returns how many there were.
+    async fn hold(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError>;
+
+    /// Lets single entries go again: held ones, and parked ones (failed, expired, misrouted) back to queued.
+    async fn release(&self, keys: &[EntryKey]) -> Result<u64, StoreError>;
+
+    /// Deletes entries; they can be restored for 24 hours.
+    async fn delete(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError>;
+
+    /// Brings deleted entries back in the state they had.
+    async fn restore(&self, keys: &[EntryKey]) -> Result<u64, StoreError>;
+
+    /// Forgets the retry history of a domain: attempts, next attempts, `not_before`.
+    async fn reset_retries(&self, domain: &Domain) -> Result<(), StoreError>;
+
+    /// Parks, as `expired`, waiting entries of a domain that arrived before `cutoff`, at most `limit`; returns how
+    /// many. Does nothing while the clock is in doubt or the domain's clock is paused.
+    async fn expire(&self, domain: &Domain, cutoff: UnixMillis, limit: usize) -> Result<u64, StoreError>;
+
+    /// Removes for good what was deleted before `deleted_before` and what was parked (failed, expired) before
+    /// `parked_before` in this domain, at most `limit`; returns the keys removed, for the log.
+    async fn purge(
+        &self,
+        domain: &Domain,
+        deleted_before: UnixMillis,
+        parked_before: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<EntryKey>, StoreError>;
+
+    /// Domains with entries due by `now`, not stopped, not leased and not waiting for their `not_before`.
+    fn domains_due(&self, now: UnixMillis, limit: usize) -> Vec<Domain>;
+
+    /// When the next scheduled attempt of any domain is.
+    fn next_due(&self) -> Option<UnixMillis>;
+
+    /// A consistent copy while running; a restored copy starts with every domain on hold.
+    async fn backup(&self, to: &Path) -> Result<u64, StoreError>;
+
+    /// The condition of the store.
+    fn health(&self) -> Health;
+
+    /// Finishes what was asked, syncs, and closes; everything answers `Unavailable` afterwards.
+    async fn close(&self);
+}
