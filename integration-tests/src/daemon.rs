@@ -1,0 +1,292 @@
+//! A restante daemon in a directory of its own.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::eventually;
+
+/// The program under test: `RESTANTE_BIN`, else the one that was built beside the tests.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("RESTANTE_BIN") {
+        return path.into();
+    }
+    let mut path = std::env::current_exe().expect("a test knows where it is");
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    path.push("restante");
+    assert!(path.exists(), "{} is missing: cargo build -p restante", path.display());
+    path
+}
+
+/// A port of loopback that nobody listens on now.
+///
+/// # Panics
+/// When the system has no port left.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Where the daemon listens and where its primaries are.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// SMTP.
+    pub smtp: u16,
+    /// The primary of example.org.
+    pub org: u16,
+    /// The primary of example.com.
+    pub com: u16,
+}
+
+/// What differs from the plain daemon.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonOptions {
+    /// Lines in front of the first table (top-level keys) besides hostname and data-dir.
+    pub top: String,
+    /// Lines inside `[[listen]]`.
+    pub listen: String,
+    /// Lines of `[domain-defaults]`.
+    pub defaults: String,
+    /// Lines of example.org's `[[domain]]`.
+    pub org: String,
+    /// Whole tables at the end.
+    pub tables: String,
+    /// The data directory, if not one inside the temporary directory.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A daemon; killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Option<Child>,
+    dir: TempDir,
+    ports: Ports,
+}
+
+impl Daemon {
+    /// Writes a configuration and starts the daemon with it; returns when it listens.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(options: &DaemonOptions) -> Self {
+        let mut daemon = Self::prepare(options);
+        daemon.run();
+        daemon
+    }
+
+    /// Writes a configuration without starting.
+    ///
+    /// # Panics
+    /// When the disk is full.
+    #[must_use]
+    pub fn prepare(options: &DaemonOptions) -> Self {
+        let dir = tempfile::Builder::new().prefix("restante-it-").tempdir().expect("a temporary directory");
+        let ports = Ports { smtp: free_port(), org: free_port(), com: free_port() };
+        let daemon = Self { child: None, dir, ports };
+        daemon.configure(options);
+        daemon
+    }
+
+    /// Writes the configuration anew; the daemon takes it up on SIGHUP.
+    ///
+    /// # Panics
+    /// When the disk is full.
+    pub fn configure(&self, options: &DaemonOptions) {
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| self.data_dir());
+        let mut text = String::new();
+        let Ports { smtp, org, com } = self.ports;
+        write!(
+            text,
+            "hostname = \"mx2.restante.test\"\ndata-dir = \"{}\"\n{}\n\
+             [[listen]]\naddress = \"127.0.0.1:{smtp}\"\n{}\n\
+             [admin]\nsocket = \"{}\"\n\
+             [domain-defaults]\netrn-from = [\"127.0.0.0/8\"]\netrn-interval = \"0s\"\nretry = [\"1s\", \"2s\"]\n{}\n\
+             [[domain]]\nname = \"example.org\"\nprimary = \"[127.0.0.1]:{org}\"\n{}\n\
+             [[domain]]\nname = \"example.com\"\nprimary = \"[127.0.0.1]:{com}\"\n{}\n",
+            data_dir.display(),
+            options.top,
+            options.listen,
+            self.socket().display(),
+            options.defaults,
+            options.org,
+            options.tables,
+        )
+        .expect("a string takes what is written");
+        std::fs::write(self.config(), text).expect("the configuration can be written");
+    }
+
+    /// Starts what was prepared, or starts again after [`Daemon::kill`].
+    ///
+    /// # Panics
+    /// When it does not listen within 30 s.
+    pub fn run(&mut self) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log opens");
+        let child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        self.child = Some(child);
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ports.smtp));
+        let up = eventually(Duration::from_secs(30), || {
+            TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() && self.socket().exists()
+        });
+        assert!(up, "the daemon does not listen; its log:\n{}", self.log());
+    }
+
+    /// Where it listens and delivers to.
+    #[must_use]
+    pub const fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("restante.toml")
+    }
+
+    /// Its data directory, unless another one was named.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/admin.sock")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// Everything it said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        let child = self.child.as_ref().expect("the daemon runs");
+        i32::try_from(child.id()).expect("a process id is an i32")
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("the daemon runs");
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends it politely and returns its exit code.
+    ///
+    /// # Panics
+    /// When it does not end within 30 s.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        let mut child = self.child.take().expect("the daemon runs");
+        let mut status = None;
+        let ended = eventually(Duration::from_secs(30), || {
+            status = child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        if !ended {
+            let _ = child.kill();
+            panic!("the daemon does not end; its log:\n{}", self.log());
+        }
+        status.and_then(|status| status.code())
+    }
+
+    /// Runs one of the administrator's commands against it.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn admin(&self, args: &[&str]) -> Output {
+        Command::new(binary())
+            .args(args)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts")
+    }
+
+    /// Runs a command with `--json` that must succeed; one value per line.
+    ///
+    /// # Panics
+    /// When it fails or prints something else.
+    #[must_use]
+    pub fn json(&self, args: &[&str]) -> Vec<serde_json::Value> {
+        let output = self.admin(&[args, &["--json"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is one JSON object")).collect()
+    }
+
+    /// Messages that wait for a domain, by `status --json`.
+    ///
+    /// # Panics
+    /// When `status` fails.
+    #[must_use]
+    pub fn waiting(&self, domain: &str) -> u64 {
+        self.json(&["status", domain])
+            .first()
+            .and_then(|status| status["messages"].as_u64())
+            .expect("status has messages")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = log.len().saturating_sub(6000);
+            eprintln!(
+                "--- the daemon's log, its end ---\n{}",
+                String::from_utf8_lossy(&log.as_bytes()[tail..])
+            );
+        }
+    }
+}

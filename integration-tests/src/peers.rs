@@ -1,0 +1,103 @@
+//! Real programs from Debian's packages: found, or said loudly to be missing.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A program from a package.
+#[derive(Debug, Clone, Copy)]
+pub enum Peer {
+    /// swaks
+    Swaks,
+    /// Postfix's load generator
+    SmtpSource,
+    /// Postfix's sink
+    SmtpSink,
+    /// Postfix itself; needs root, as its master does
+    Postfix,
+    /// fetchmail
+    Fetchmail,
+    /// sendmail's `etrn` is a script of that package; this one is openssl for TLS by hand
+    Openssl,
+    /// mke2fs, for small file systems that fill up
+    Mke2fs,
+}
+
+impl Peer {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Swaks => "swaks",
+            Self::SmtpSource => "smtp-source",
+            Self::SmtpSink => "smtp-sink",
+            Self::Postfix => "postfix",
+            Self::Fetchmail => "fetchmail",
+            Self::Openssl => "openssl",
+            Self::Mke2fs => "mke2fs",
+        }
+    }
+
+    fn path(self) -> Option<PathBuf> {
+        ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"]
+            .iter()
+            .map(|dir| PathBuf::from(dir).join(self.program()))
+            .find(|path| path.exists())
+    }
+
+    fn usable(self) -> bool {
+        let root = nix::unistd::geteuid().is_root();
+        self.path().is_some() && (root || !matches!(self, Self::Postfix))
+    }
+}
+
+/// Whether all of these can be used. Where one cannot, the test is skipped loudly, or fails when
+/// `RESTANTE_REQUIRE_PEERS=1`.
+///
+/// # Panics
+/// When a peer is missing and required.
+#[must_use]
+pub fn have(test: &str, peers: &[Peer]) -> bool {
+    let missing: Vec<_> = peers.iter().filter(|peer| !peer.usable()).map(|peer| peer.program()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let said = format!("{test}: SKIPPED, missing (or not usable without root): {}", missing.join(", "));
+    assert!(std::env::var_os("RESTANTE_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{said}");
+    // Past the test harness, which would swallow it for a test that passes.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{said}\n").as_bytes());
+    false
+}
+
+/// The command of a peer.
+///
+/// # Panics
+/// When it is missing; ask [`have`] first.
+#[must_use]
+pub fn command(peer: Peer) -> Command {
+    Command::new(peer.path().expect("asked `have` before"))
+}
+
+/// Runs a command to its end, at most `limit`; kills it then.
+///
+/// # Panics
+/// When it cannot be started or does not end.
+pub fn run_peer(command: &mut Command, limit: Duration) -> Output {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process id is an i32"));
+    let started = Instant::now();
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = done.send(child.wait_with_output());
+    });
+    match wait.recv_timeout(limit) {
+        Ok(output) => output.expect("its output can be read"),
+        Err(_) => {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            panic!("{command:?} did not end in {:?}", started.elapsed());
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A real Postfix as the primary: it receives for example.org into Maildirs of a private directory.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::daemon::free_port;
+use crate::eventually;
+use crate::peers::{Peer, command};
+
+/// A Postfix instance with its own configuration, queue and mailboxes; stopped when dropped.
+#[derive(Debug)]
+pub struct Postfix {
+    dir: TempDir,
+    port: u16,
+}
+
+const SERVICES: &str = "\
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+";
+
+impl Postfix {
+    /// Starts one that takes every address of example.org.
+    ///
+    /// # Panics
+    /// When it does not come up; ask for [`Peer::Postfix`] first.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_on(free_port())
+    }
+
+    /// Starts one on this port.
+    ///
+    /// # Panics
+    /// As [`Postfix::start`].
+    #[must_use]
+    pub fn start_on(port: u16) -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("restante-postfix-").tempdir().expect("a temporary directory");
+        let postfix = Self { dir, port };
+        postfix.configure();
+        let status = postfix.control("start");
+        assert!(status, "postfix start failed: {}", postfix.log());
+        let up =
+            eventually(Duration::from_secs(30), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(up, "postfix does not listen: {}", postfix.log());
+        postfix
+    }
+
+    fn configure(&self) {
+        let root = self.dir.path();
+        open_to_all(root);
+        for name in ["etc", "queue", "data", "mail"] {
+            std::fs::create_dir(root.join(name)).expect("a directory of our own");
+            open_to_all(&root.join(name));
+        }
+        let shell = format!("chown postfix {0}/data && chown nobody:nogroup {0}/mail", root.display());
+        assert!(Command::new("sh").args(["-c", &shell]).status().is_ok_and(|status| status.success()));
+        let nobody = nix::unistd::User::from_name("nobody").ok().flatten().expect("nobody is a user");
+        let mut main = String::new();
+        write!(
+            main,
+            "compatibility_level = 3.6\nconfig_directory = {0}/etc\nqueue_directory = {0}/queue\n\
+             data_directory = {0}/data\nmaillog_file = {0}/maillog\nmaillog_file_prefixes = {0}\n\
+             multi_instance_name = postfix-restante\nmulti_instance_enable = yes\nmyhostname = primary.restante.test\n\
+             mydestination =\nalias_maps =\nalias_database =\nlocal_recipient_maps =\ninet_interfaces = 127.0.0.1\n\
+             inet_protocols = ipv4\nmynetworks = 127.0.0.0/8\nsmtp_host_lookup = native\ndisable_dns_lookups = yes\n\
+             master_service_disable =\nsmtpd_tls_security_level = none\nsmtpd_relay_restrictions = reject_unauth_destination\n\
+             smtpd_discard_ehlo_keywords =\nmessage_size_limit = 100000000\nmailbox_size_limit = 0\n\
+             virtual_mailbox_limit = 0\nvirtual_mailbox_domains = example.org\nvirtual_mailbox_base = {0}/mail\n\
+             virtual_mailbox_maps = static:all/\nvirtual_uid_maps = static:{1}\nvirtual_gid_maps = static:{2}\n\
+             virtual_minimum_uid = 1\nlocal_header_rewrite_clients =\nalways_add_missing_headers = no\n",
+            root.display(),
+            nobody.uid,
+            nobody.gid,
+        )
+        .expect("a string takes what is written");
+        std::fs::write(root.join("etc/main.cf"), main).expect("main.cf can be written");
+        let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{SERVICES}", self.port);
+        std::fs::write(root.join("etc/master.cf"), master).expect("master.cf can be written");
+    }
+
+    fn control(&self, verb: &str) -> bool {
+        command(Peer::Postfix)
+            .arg("-c")
+            .arg(self.dir.path().join("etc"))
+            .arg(verb)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("maillog")).unwrap_or_default()
+    }
+
+    /// The files of its mailbox, as delivered (Postfix writes LF and its own Delivered-To, Return-Path, Received).
+    #[must_use]
+    pub fn mailbox(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.dir.path().join("mail/all/new"));
+        files.map(|files| files.flatten().map(|file| file.path()).collect()).unwrap_or_default()
+    }
+
+    /// One delivered message as it was handed to Postfix: its own header fields taken off, CRLF again.
+    ///
+    /// # Panics
+    /// When the file does not start with Postfix's fields.
+    #[must_use]
+    pub fn as_received(path: &Path) -> Vec<u8> {
+        let text = std::fs::read(path).expect("a delivered file can be read");
+        let mut crlf = Vec::with_capacity(text.len() + text.len() / 40);
+        for line in text.split_inclusive(|octet| *octet == b'\n') {
+            crlf.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+            crlf.extend_from_slice(b"\r\n");
+        }
+        let mut rest = crlf.as_slice();
+        for field in [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:"] {
+            assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
+            rest = after_field(rest);
+        }
+        rest.to_vec()
+    }
+}
+
+fn after_field(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(end) = text[at..].iter().position(|octet| *octet == b'\n') {
+        at += end + 1;
+        if !matches!(text.get(at), Some(b' ' | b'\t')) {
+            break;
+        }
+    }
+    &text[at..]
+}
+
+fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a directory of our own");
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let _ = self.control("abort");
+        eventually(Duration::from_secs(10), || !self.control("status"));
+    }
+}
