@@ -1,0 +1,209 @@
+//! Where asking is answered.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use restante_queue::{DrainCause, QueueStore, Started, StoreError};
+use restante_smtp::{EtrnAnswer, EtrnTarget};
+use restante_types::{Domain, Network, Reply};
+
+use crate::events;
+use crate::flush::FlushError;
+use crate::interval::Intervals;
+use crate::rights::{Asker, PrimaryAddresses, Right, right_of};
+use crate::settings::{DomainTurn, EtrnReply, TurnSettings};
+use crate::targets::{Queues, queues_of};
+
+/// Answers who may ask for which queue, and starts the queues of those who may.
+pub struct TurnDesk {
+    store: Arc<dyn QueueStore>,
+    primaries: Arc<dyn PrimaryAddresses>,
+    settings: ArcSwap<TurnSettings>,
+    intervals: Mutex<Intervals>,
+    /// The rules of a node that is not held here: nobody may ask.
+    nobody: DomainTurn,
+}
+
+impl fmt::Debug for TurnDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnDesk").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// A queue that the asker may ask for.
+struct Permitted<'a> {
+    queue: Domain,
+    rules: &'a DomainTurn,
+    right: Right,
+}
+
+/// What starting the permitted queues came to.
+#[derive(Default)]
+struct Tally {
+    started: usize,
+    messages: u64,
+    held: Option<String>,
+    too_soon: Option<Duration>,
+    error: Option<StoreError>,
+}
+
+impl TurnDesk {
+    /// A desk over a store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn QueueStore>,
+        primaries: Arc<dyn PrimaryAddresses>,
+        settings: TurnSettings,
+    ) -> Self {
+        Self {
+            store,
+            primaries,
+            settings: ArcSwap::from_pointee(settings),
+            intervals: Mutex::default(),
+            nobody: DomainTurn::default(),
+        }
+    }
+
+    /// Takes a new configuration; requests that come from now on are judged by it.
+    pub fn reload(&self, settings: TurnSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Answers ETRN (RFC 1985 5.1) at once; no drain and no name resolution is waited for.
+    ///
+    /// # Errors
+    /// The refusal to send: 459 4.7.1, the same for what is not held here and for what the asker may not ask for;
+    /// 458 4.3.0 when it may, but not now.
+    pub fn etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
+        let settings = self.settings.load();
+        let queues = queues_of(target, &settings, &self.nobody, &*self.store);
+        // [1985-c] Authorisation comes before every other check, so that a stranger learns nothing from the others.
+        let permitted = self.permitted(asker, queues);
+        let Some(right) = permitted.iter().map(|one| one.right).min() else {
+            events::etrn_refused(asker, target, self.rules_of(target, &settings));
+            // [1985-i] One text for unknown and forbidden.
+            return Err(Reply::new(459, (4, 7, 1), "Node not allowed: not held here, or not for you"));
+        };
+        let tally = self.start(asker, &permitted, now);
+        if tally.started == 0 {
+            return Err(not_now(asker, target, tally));
+        }
+        let answer = answer_for(&permitted, right, tally.messages);
+        events::etrn(asker, target, right, tally.messages, answer);
+        Ok(answer)
+    }
+
+    /// Starts a drain for the operator; rights and interval do not apply.
+    ///
+    /// # Errors
+    /// [`FlushError`] when the domain is unknown or stopped, or the store cannot start it now.
+    pub fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
+        let stats = self.store.stats(domain);
+        let known = stats.messages > 0 || self.settings.load().domains.find(domain).is_some();
+        if let Some(note) = stats.held {
+            return Err(FlushError::Held(note));
+        }
+        if !known {
+            return Err(FlushError::Unknown);
+        }
+        let started = self.store.start_drain(domain, DrainCause::Flush)?;
+        events::flush(domain, started.messages, started.running);
+        Ok(started)
+    }
+
+    fn permitted<'a>(&self, asker: &Asker, queues: Queues<'a>) -> Vec<Permitted<'a>> {
+        let judge = |(queue, rules): (Domain, &'a DomainTurn)| {
+            let right = right_of(asker, &queue, rules, &*self.primaries)?;
+            Some(Permitted { queue, rules, right })
+        };
+        queues.into_iter().filter_map(judge).collect()
+    }
+
+    /// The rules to suggest a change to.
+    fn rules_of<'a>(&self, target: &EtrnTarget, settings: &'a TurnSettings) -> Option<&'a DomainTurn> {
+        let name = match target {
+            EtrnTarget::Node(name) | EtrnTarget::Subtree(name) => name,
+            EtrnTarget::Group(name) => settings.groups.get(&name.to_ascii_lowercase())?.first()?,
+        };
+        settings.domains.find(name).map(|(_, rules)| rules)
+    }
+
+    /// Starts what may be started. A queue that was started a moment ago still counts in what is pending.
+    fn start(&self, asker: &Asker, permitted: &[Permitted<'_>], now: Instant) -> Tally {
+        let network = Network::of_client(asker.address);
+        let mut tally = Tally::default();
+        for one in permitted {
+            let stats = self.store.stats(&one.queue);
+            if let Some(note) = stats.held {
+                tally.held = Some(note.reason);
+                continue;
+            }
+            if let Some(wait) = self.wait_of(one, network, now) {
+                tally.too_soon = Some(tally.too_soon.map_or(wait, |other| other.min(wait)));
+                tally.messages += stats.messages;
+                continue;
+            }
+            match self.store.start_drain(&one.queue, DrainCause::Etrn) {
+                Ok(started) => {
+                    tally.started += 1;
+                    tally.messages += started.messages;
+                    self.begin_interval(one, network, now);
+                }
+                Err(error) => tally.error = Some(error),
+            }
+        }
+        tally
+    }
+
+    /// [1985-h] Who proved an identity need not wait between requests.
+    fn wait_of(&self, one: &Permitted<'_>, network: Network, now: Instant) -> Option<Duration> {
+        if one.right == Right::Owner {
+            return None;
+        }
+        self.intervals().remaining(&one.queue, network, now)
+    }
+
+    fn begin_interval(&self, one: &Permitted<'_>, network: Network, now: Instant) {
+        if one.right != Right::Owner {
+            self.intervals().start(&one.queue, network, now, one.rules.etrn_interval);
+        }
+    }
+
+    fn intervals(&self) -> std::sync::MutexGuard<'_, Intervals> {
+        self.intervals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// [1985-g] 458: the asker may ask, but nothing could be started now. Trouble weighs more than haste.
+fn not_now(asker: &Asker, target: &EtrnTarget, tally: Tally) -> Reply {
+    let refusal = |text: String| Reply::new(458, (4, 3, 0), text);
+    if let Some(error) = tally.error {
+        events::etrn_unavailable(asker, target, &error);
+        return refusal("Unable to queue messages now, try again later".into());
+    }
+    if let Some(wait) = tally.too_soon {
+        events::etrn_too_soon(asker, target, wait);
+        return refusal(format!("Asked again too soon, try again in {} s", wait.as_millis().div_ceil(1000)));
+    }
+    events::etrn_held(asker, target, &tally.held.unwrap_or_default());
+    refusal("Unable to queue messages now, delivery is stopped by the operator".into())
+}
+
+/// How much the reply tells: the most reticent of the queues decides, and who is allowed only as anybody gets 250.
+fn answer_for(permitted: &[Permitted<'_>], right: Right, messages: u64) -> EtrnAnswer {
+    let all = |reply: EtrnReply| permitted.iter().all(|one| one.rules.etrn_reply == reply);
+    let any = |reply: EtrnReply| permitted.iter().any(|one| one.rules.etrn_reply == reply);
+    // [1985-d] 250 tells nothing.
+    if right == Right::Anybody || any(EtrnReply::Plain) {
+        return EtrnAnswer::Started;
+    }
+    if messages == 0 {
+        // [1985-e] 251 only to who is known to bear it: fetchmail stops asking at the first one.
+        let bears_251 = all(EtrnReply::Truthful) || right == Right::Owner;
+        return if bears_251 { EtrnAnswer::NothingWaiting } else { EtrnAnswer::Started };
+    }
+    // [1985-f] 252 withholds the count, 253 tells it.
+    if any(EtrnReply::Uncounted) { EtrnAnswer::Pending } else { EtrnAnswer::PendingCount(messages) }
+}
