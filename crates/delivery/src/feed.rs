@@ -13,7 +13,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_queue::{
-    ContentReader, DomainLease, DrainCause, Outcome, QueueStore, Settlement, StoreError, Work,
+    ContentReader, DomainLease, DrainCause, EntryKey, Outcome, QueueStore, Settlement, StoreError, Work,
 };
 use restante_types::{Domain, Reply};
 use tokio::sync::{Notify, mpsc, watch};
@@ -105,7 +105,8 @@ impl Feed {
     /// As [`QueueStore::open_content`]. After [`StoreError::Damaged`] the message is given up with
     /// [`skip`](Self::skip); anything else is a reason to put it back and end.
     pub async fn open_content(&self, work: &Work) -> Result<ContentReader, StoreError> {
-        self.shared.store.open_content(work.id).await
+        let key = EntryKey { domain: self.shared.domain.clone(), id: work.id };
+        self.shared.store.open_content(&key).await
     }
 
     /// Hands in what became of a message; every message that `next` gave comes back here, to

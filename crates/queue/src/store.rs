@@ -41,8 +41,11 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Nothing was acknowledged, and nothing of it will be delivered.
     async fn accept(&self, message: NewMessage) -> Result<Receipt, StoreError>;
 
-    /// The content of a message.
-    async fn open_content(&self, id: QueueId) -> Result<ContentReader, StoreError>;
+    /// The content of an entry's message, from its beginning.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], and [`StoreError::Damaged`] where its record cannot be read.
+    async fn open_content(&self, key: &EntryKey) -> Result<ContentReader, StoreError>;
 
     /// One entry.
     async fn get(&self, key: &EntryKey) -> Result<Entry, StoreError>;
