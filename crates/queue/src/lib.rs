@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod filter;
 mod lease;
+mod log;
 mod receipt;
 mod stats;
 mod store;
@@ -16,7 +17,11 @@ pub use content::{ContentBuffer, ContentReader, SealedContent};
 pub use entry::{Destination, Entry, EntryKey, NewMessage, RecipientStatus, Work};
 pub use error::StoreError;
 pub use filter::{Cursor, Filter, ListPage};
-pub use lease::{DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Outcome, Scope, Settlement, Started};
+pub use lease::{
+    DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Outcome, Scope, Settlement, Started,
+};
 pub use receipt::Receipt;
-pub use stats::{DomainStats, DrainProgress, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LastDrain};
+pub use stats::{
+    DomainStats, DrainProgress, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LastDrain,
+};
 pub use store::{DrainRequests, QueueStore};

@@ -1,0 +1,234 @@
+//! The content log: append-only segments that are the truth about every message held.
+//!
+//! The index may be lost and is rebuilt from here; a `250` rests on this module alone.
+
+#![allow(dead_code, unused_variables, clippy::todo, clippy::panic)]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use restante_types::{ClientFacts, Envelope, QueueId, UnixMillis};
+use tokio::sync::oneshot;
+
+use crate::content::{ContentBuffer, ContentReader};
+use crate::entry::{Destination, NewMessage};
+use crate::error::StoreError;
+use crate::receipt::Receipt;
+use crate::stats::IntakeHealth;
+
+mod options;
+mod place;
+mod state;
+
+pub(crate) use options::{LogOptions, LowWater};
+pub(crate) use place::{LogPosition, Place};
+pub(crate) use state::StateByte;
+
+/// A message as the log holds it, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredMessage {
+    /// Which.
+    pub(crate) id: QueueId,
+    /// Who from, who to.
+    pub(crate) envelope: Envelope,
+    /// Who handed it in.
+    pub(crate) client: ClientFacts,
+    /// When.
+    pub(crate) arrived: UnixMillis,
+    /// Octets of content.
+    pub(crate) size: u64,
+    /// One per recipient of the envelope, in its order.
+    pub(crate) states: Vec<StateByte>,
+    /// The queues its recipients belong to, as they were when it came.
+    pub(crate) destinations: Vec<Destination>,
+}
+
+/// A message that is on the disk for good and becomes visible now.
+#[derive(Debug)]
+pub(crate) struct Durable {
+    /// Where its record lies.
+    pub(crate) place: Place,
+    /// The message.
+    pub(crate) message: StoredMessage,
+}
+
+/// Makes a group of messages visible; runs on the writer's thread, after their sync and before their receipts.
+pub(crate) type OnDurable = Box<dyn FnMut(Vec<Durable>) + Send>;
+
+/// One recipient's new state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The message's record.
+    pub(crate) place: Place,
+    /// Index into the envelope's recipients.
+    pub(crate) recipient: u16,
+    /// What it is now.
+    pub(crate) state: StateByte,
+}
+
+/// What a scan comes upon, oldest first.
+#[derive(Debug)]
+pub(crate) enum Scanned {
+    /// A message with at least one recipient that is not done for good. Its content was not checked.
+    Live {
+        /// Where.
+        place: Place,
+        /// The message with the states of its recipients.
+        message: StoredMessage,
+    },
+    /// Something that cannot be read any more.
+    Damaged(DamagedRecord),
+}
+
+/// A damaged record, or a damaged stretch of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DamagedRecord {
+    /// Where it begins.
+    pub(crate) place: Place,
+    /// Octets of the segment that are concerned.
+    pub(crate) octets: u64,
+    /// Which message, where that can still be told.
+    pub(crate) id: Option<QueueId>,
+    /// What is wrong, for the log and the operator.
+    pub(crate) what: String,
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OpenReport {
+    /// Segments there are.
+    pub(crate) segments: u64,
+    /// Octets they take up, holes not counted out.
+    pub(crate) octets: u64,
+    /// Segments that were not ended in order: the daemon was killed, or the power failed.
+    pub(crate) unclean: u64,
+    /// Octets of torn tails that were cut: groups that were never acknowledged.
+    pub(crate) torn_octets: u64,
+    /// Temporary and large files without a record that were removed.
+    pub(crate) left_over_files: u64,
+    /// Damage found in segments that were not ended in order; `scan` finds the rest.
+    pub(crate) damaged: Vec<DamagedRecord>,
+    /// The largest id in the log: no smaller one may be minted.
+    pub(crate) newest: Option<QueueId>,
+}
+
+/// Room on the file system, as last seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RoomSeen {
+    /// Octets free to us.
+    pub(crate) free: u64,
+    /// Octets below which mail is refused.
+    pub(crate) low_water: u64,
+}
+
+/// The log. All methods may be called from any thread; what is said to block reads the disk.
+#[derive(Debug)]
+pub(crate) struct ContentLog {}
+
+impl ContentLog {
+    /// Opens the log in a data directory (`log/`, `large/`, `incoming/` in it), cuts torn tails, removes left-over
+    /// files, and starts the threads. The caller holds the directory's lock. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the directory cannot be read or mended, or holds a record of a version this
+    /// program does not know.
+    pub(crate) fn open(
+        dir: &Path,
+        options: LogOptions,
+        on_durable: OnDurable,
+    ) -> Result<(Self, OpenReport), StoreError> {
+        todo!()
+    }
+
+    /// A buffer for content as it arrives.
+    pub(crate) fn begin_content(&self) -> ContentBuffer {
+        todo!()
+    }
+
+    /// Whether mail would be taken now; touches no disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Unavailable`], as `append` would answer.
+    pub(crate) fn ready(&self, size: u64) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    /// Hands a message to the writer and returns at once. `done` is told after it is durable and `on_durable` was
+    /// called with it; a `done` that is gone changes nothing. What waits is bounded by the sessions, one message each.
+    pub(crate) fn append(&self, message: NewMessage, done: oneshot::Sender<Result<Receipt, StoreError>>) {
+        todo!()
+    }
+
+    /// Overwrites state bytes and returns at once; `done` is told once they are durable. Marks on a record that was
+    /// given back, or whose header is damaged, are passed over.
+    pub(crate) fn mark(&self, marks: Vec<Mark>, done: oneshot::Sender<Result<(), StoreError>>) {
+        todo!()
+    }
+
+    /// A message without its content: one read of header and envelope, most often from the page cache. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the record was given back, [`StoreError::Damaged`],
+    /// [`StoreError::Unavailable`] on a read error.
+    pub(crate) fn read(&self, place: Place) -> Result<StoredMessage, StoreError> {
+        todo!()
+    }
+
+    /// A message's content; reads the header. Blocks.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn content(&self, place: Place) -> Result<ContentReader, StoreError> {
+        todo!()
+    }
+
+    /// Visits every live record that was durable when it was called, oldest first, from `from` on. `progress` gets
+    /// octets read and octets in all. Returns the position it came to. Intake, marks and reads go on. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] on an unknown record version or when a segment cannot be opened.
+    pub(crate) fn scan(
+        &self,
+        from: Option<LogPosition>,
+        visitor: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<LogPosition, StoreError> {
+        todo!()
+    }
+
+    /// Says that every recipient of a record is done for good, durably marked, and that nobody will ask for it again:
+    /// its room is given back in time. Returns at once.
+    pub(crate) fn forget(&self, place: Place) {
+        todo!()
+    }
+
+    /// Everything before it has been handed to `on_durable`, which has returned. Ask before flushing the index.
+    pub(crate) fn position(&self) -> LogPosition {
+        todo!()
+    }
+
+    /// Whether mail can come in.
+    pub(crate) fn intake(&self) -> IntakeHealth {
+        todo!()
+    }
+
+    /// Room on the file system, as last seen.
+    pub(crate) fn room(&self) -> RoomSeen {
+        todo!()
+    }
+
+    /// Copies the log as it is at one moment into another data directory, which must not hold a log; returns the live
+    /// messages copied. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the cause.
+    pub(crate) fn copy_to(&self, dir: &Path) -> Result<u64, StoreError> {
+        todo!()
+    }
+
+    /// Finishes what was handed in, ends the segment in order and stops the threads; everything answers
+    /// `Unavailable` afterwards. Dropping the log stops it too, without waiting. Blocks.
+    pub(crate) fn close(&self) {
+        todo!()
+    }
+}
