@@ -1,1 +1,22 @@
-//! restante net
+//! The way out to the network: streams, TLS, listening, connecting, and the loops that drive the machines.
+//!
+//! Nothing here decides anything about mail. Every wait has a deadline, every buffer a bound (see `limits`).
+
+mod buffers;
+mod connect;
+mod events;
+pub mod limits;
+mod listen;
+mod server_loop;
+mod stream;
+mod tls_client;
+mod tls_server;
+mod tls_watch;
+
+pub use buffers::{Buffer, Buffers};
+pub use connect::{ConnectError, Connecting};
+pub use listen::{ListenError, Listener, is_exhaustion};
+pub use server_loop::{Connection, Ended, ServerHandler, Stop, serve};
+pub use stream::{Early, Stream};
+pub use tls_client::ClientTls;
+pub use tls_server::{ServerTls, TlsError};

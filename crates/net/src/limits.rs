@@ -1,0 +1,35 @@
+//! Bounds of this crate, each with its clause or its reason.
+
+use std::time::Duration;
+
+/// Octets of one read. A typical message with its commands fits, and a large one keeps the system calls few.
+pub const READ_BUFFER: usize = 32 * 1024;
+/// Read buffers kept for reuse; more than this many sessions are seldom in the middle of a read at one moment.
+pub const SPARE_BUFFERS: usize = 64;
+/// Octets handed to the machine at once. Every command may be answered with a few hundred octets, so this bounds
+/// what a client that only asks and never reads can make us hold.
+pub const SLICE: usize = 4 * 1024;
+/// Octets of answers that are written even though more commands are waiting to be read.
+pub const TRANSMIT_FLUSH: usize = 16 * 1024;
+/// Octets of transmit buffer that an idle session keeps.
+pub const TRANSMIT_KEPT: usize = 512;
+/// For writing one batch of answers, RFC 5321 4.5.3.2.7: what a server waits for a client that does nothing.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// For a TLS handshake; a few round trips and one signature.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection that we end is read on, so that the last answer is not lost to a reset.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Octets thrown away meanwhile.
+pub const LINGER_OCTETS: usize = 256 * 1024;
+/// Connections that wait to be accepted (the kernel's `somaxconn` may lower it).
+pub const BACKLOG: i32 = 1024;
+/// A silent connection is probed after this long (a customer's dead dial-up line must not hold a drain).
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Between two probes.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Probes without an answer until the connection counts as broken.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// Octets that were sent are acknowledged within this time, or the connection counts as broken.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Octets of a certificate or key file.
+pub const PEM_FILE: u64 = 1024 * 1024;

@@ -1,0 +1,238 @@
+//! The loop itself. Every step either goes on or tells how the connection ended.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use restante_smtp::{Ask, Event, ServerConfig, ServerSession, StartTls};
+use restante_types::{ClientFacts, Reply};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::buffers::{Buffer, Buffers};
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, SLICE, TRANSMIT_FLUSH, TRANSMIT_KEPT};
+use crate::server_loop::wait::{self, Alarm, Woken};
+use crate::server_loop::{Connection, Ended, ServerHandler, Stop};
+use crate::stream::{Early, Stream};
+use crate::tls_server::ServerTls;
+
+/// What was read and not yet taken by the machine.
+struct Unread<'b> {
+    buffer: Buffer<'b>,
+    from: usize,
+    to: usize,
+}
+
+struct Driver<'b, 'h, H: ServerHandler> {
+    stream: Stream,
+    session: ServerSession<H::Proof>,
+    handler: &'h mut H,
+    config: Arc<ServerConfig>,
+    tls: Option<Arc<ServerTls>>,
+    buffers: &'b Buffers,
+    unread: Option<Unread<'b>>,
+    transmit: Vec<u8>,
+    alarm: Alarm,
+    stop: watch::Receiver<Stop>,
+    stopped: Stop,
+}
+
+pub(super) async fn run<H: ServerHandler>(
+    connection: Connection,
+    handler: &mut H,
+) -> Result<Infallible, Ended> {
+    let Connection { mut stream, config, tls, implicit, buffers, stop } = connection;
+    if implicit {
+        stream = handshake(stream, tls.as_deref()).await?;
+    }
+    let session = ServerSession::new(Arc::clone(&config), facts_of(&stream), Instant::now());
+    let (buffers, alarm) = (&buffers, Alarm::default());
+    let mut driver = Driver {
+        stream,
+        session,
+        handler,
+        config,
+        tls,
+        buffers,
+        unread: None,
+        transmit: Vec::new(),
+        alarm,
+        stop,
+        stopped: Stop::Run,
+    };
+    driver.greet().await?;
+    loop {
+        if let Next::Tls(tls) = driver.answer().await? {
+            driver = Box::pin(driver.upgrade(&tls)).await?;
+        }
+        driver.next_octets().await?;
+        driver.take_in().await;
+    }
+}
+
+/// How to go on.
+enum Next {
+    /// On this layer.
+    Here,
+    /// Inside TLS.
+    Tls(Arc<ServerTls>),
+}
+
+fn facts_of(stream: &Stream) -> ClientFacts {
+    let address = stream.peer().ip();
+    ClientFacts { address, helo: String::new(), identity: None, tls: stream.tls().cloned() }
+}
+
+async fn handshake(stream: Stream, tls: Option<&ServerTls>) -> Result<Stream, Ended> {
+    let Some(tls) = tls else { return Err(Ended::Closed) };
+    // Boxed: it is large, and short of life.
+    let accepting = Box::pin(stream.accept_tls(tls.acceptor(), HANDSHAKE_TIMEOUT));
+    accepting.await.map_err(Ended::TlsFailed)
+}
+
+impl<H: ServerHandler> Driver<'_, '_, H> {
+    /// [5321-4.3.1] The client waits for our greeting; one that does not is no mail server, and what it sent is not
+    /// read.
+    async fn greet(&mut self) -> Result<(), Ended> {
+        if let Err(reply) = self.handler.connected(self.session.client()).await {
+            self.session.turn_away(&reply);
+            self.flush().await?;
+            return Err(self.close(Ended::Closed).await);
+        }
+        match self.stream.nothing_early() {
+            Ok(Early::Nothing) => self.session.greet(),
+            Ok(Early::Octets) => {
+                self.session.turn_away(&Reply::new(554, (5, 5, 0), "talked before the greeting"));
+                self.flush().await?;
+                wait::linger(&mut self.stream, self.buffers).await;
+                return Err(Ended::EarlyTalker);
+            }
+            Ok(Early::Closed) => return Err(Ended::Eof),
+            Err(error) => return Err(Ended::Broken(error)),
+        }
+        Ok(())
+    }
+
+    /// Deals with every event there is, then writes what there is to say, unless more is waiting to be read.
+    async fn answer(&mut self) -> Result<Next, Ended> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Close => {
+                    self.flush().await?;
+                    return Err(self.close(Ended::Closed).await);
+                }
+                Event::StartTls(ask) => {
+                    if let Some(tls) = self.start_tls(ask).await? {
+                        return Ok(Next::Tls(tls));
+                    }
+                }
+                event => self.handler.event(&mut self.session, event).await,
+            }
+        }
+        self.session.poll_transmit(&mut self.transmit);
+        // [2920-b] One write per batch of pipelined commands, as long as the batch is bounded.
+        if self.unread.is_none() || self.transmit.len() >= TRANSMIT_FLUSH {
+            self.flush().await?;
+        }
+        Ok(Next::Here)
+    }
+
+    /// Waits until there is something unread, or the machine has something to say about the waiting.
+    async fn next_octets(&mut self) -> Result<(), Ended> {
+        if self.unread.is_some() {
+            return Ok(());
+        }
+        let deadline = self.session.poll_timeout();
+        let (stream, alarm, stop) = (&mut self.stream, &mut self.alarm, &mut self.stop);
+        match wait::for_octets(stream, self.buffers, alarm, deadline, stop, self.stopped).await {
+            Woken::Read(_, 0) => {
+                self.session.handle_eof();
+                while let Some(event) = self.session.poll_event() {
+                    if !matches!(event, Event::Close | Event::StartTls(_)) {
+                        self.handler.event(&mut self.session, event).await;
+                    }
+                }
+                self.flush().await?;
+                return Err(self.close(Ended::Eof).await);
+            }
+            Woken::Read(buffer, to) => self.unread = Some(Unread { buffer, from: 0, to }),
+            Woken::Deadline => self.session.handle_timeout(Instant::now()),
+            Woken::Stop(Stop::Now) => return Err(Ended::Stopped),
+            Woken::Stop(stop) => {
+                self.stopped = stop;
+                self.session.shut_down();
+            }
+            Woken::Broken(error) => return Err(Ended::Broken(error)),
+        }
+        Ok(())
+    }
+
+    /// Hands unread octets to the machine, until it asks something or a slice is taken.
+    async fn take_in(&mut self) {
+        let Some(unread) = &mut self.unread else { return };
+        let slice = &unread.buffer[unread.from..unread.to.min(unread.from + SLICE)];
+        let taken = self.session.handle_bytes(Instant::now(), slice, self.handler.sink());
+        unread.from += taken;
+        if unread.from == unread.to {
+            self.unread = None;
+        }
+        self.handler.flowed(&mut self.session).await;
+    }
+
+    /// [3207-b] [3207-c] Nothing early crosses the change of layer: what stands behind STARTTLS was sent in clear,
+    /// perhaps by somebody in between, and must not be read as if it had come inside TLS. Looking comes last, right
+    /// before the 220, because whether octets are there when the *command* is parsed depends on how TCP cut the
+    /// stream.
+    async fn start_tls(&mut self, ask: Ask<StartTls>) -> Result<Option<Arc<ServerTls>>, Ended> {
+        let Some(tls) = self.tls.clone() else {
+            let reply = Reply::new(454, (4, 7, 0), "TLS is not available now");
+            self.session.refuse(ask, reply);
+            return Ok(None);
+        };
+        self.flush().await?;
+        let early = if self.unread.is_some() { Early::Octets } else { self.look()? };
+        match early {
+            Early::Nothing => {}
+            Early::Closed => return Err(Ended::Eof),
+            Early::Octets => {
+                self.session.refuse(ask, Reply::new(554, (5, 5, 0), "nothing may stand behind STARTTLS"));
+                self.flush().await?;
+                self.unread = None;
+                wait::linger(&mut self.stream, self.buffers).await;
+                return Err(Ended::EarlyTls);
+            }
+        }
+        self.session.grant(ask, ());
+        self.flush().await?;
+        Ok(Some(tls))
+    }
+
+    fn look(&mut self) -> Result<Early, Ended> {
+        self.stream.nothing_early().map_err(Ended::Broken)
+    }
+
+    /// [3207-d] The machine inside TLS is a new one: nothing learnt in clear is known to it.
+    async fn upgrade(mut self, tls: &ServerTls) -> Result<Self, Ended> {
+        self.stream = handshake(self.stream, Some(tls)).await?;
+        self.session =
+            ServerSession::after_tls(Arc::clone(&self.config), facts_of(&self.stream), Instant::now());
+        Ok(self)
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        self.session.poll_transmit(&mut self.transmit);
+        if self.transmit.is_empty() {
+            return Ok(());
+        }
+        wait::write_all(&mut self.stream, &self.transmit, &mut self.stop).await?;
+        self.transmit.clear();
+        self.transmit.shrink_to(TRANSMIT_KEPT);
+        Ok(())
+    }
+
+    async fn close(&mut self, ended: Ended) -> Ended {
+        let _told = timeout(LINGER, self.stream.shutdown()).await;
+        ended
+    }
+}
