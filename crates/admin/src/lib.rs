@@ -1,1 +1,11 @@
-//! restante admin
+//! The admin interface: HTTP on a unix socket, for the command line, a monitor and a web page.
+//!
+//! Everything goes through the [`QueueStore`](restante_queue::QueueStore) and through [`Operations`], which the
+//! program fulfils. Peers are known by the credentials of their socket; nothing here listens on a network.
+
+mod limits;
+mod operations;
+mod server;
+
+pub use operations::{DomainPolicy, Operations};
+pub use server::{AdminServer, Settings, StartError, start};

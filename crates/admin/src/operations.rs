@@ -1,0 +1,49 @@
+//! What the admin interface needs of the program besides the store.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use restante_queue::{Started, StoreError};
+use restante_types::{Domain, UnixMillis};
+
+/// What the configuration says about one domain, as far as lists and `status` show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainPolicy {
+    /// The configured name, or a name below one that says `subdomains = true`.
+    pub domain: Domain,
+    /// `on-demand` or `push`, as the configuration spells it.
+    pub mode: String,
+    /// How long mail is kept before it expires.
+    pub retention: Duration,
+}
+
+/// What only the program knows or can do. Everything else goes through the store.
+#[async_trait]
+pub trait Operations: Send + Sync + 'static {
+    /// The time; a test gives its own.
+    fn now(&self) -> UnixMillis {
+        SystemTime::now().into()
+    }
+
+    /// The effective configuration as TOML, secrets redacted (`config show`).
+    fn configuration(&self) -> String;
+
+    /// Configured domains behind `after`, in the order of their names, at most `limit`. An empty queue shows because
+    /// its domain stands here.
+    fn domains(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainPolicy>;
+
+    /// The policy of one name: its own, or that of the parent that takes subdomains. `None` is "not held here".
+    fn domain(&self, name: &Domain) -> Option<DomainPolicy>;
+
+    /// Starts a drain for the operator, as ETRN would, without ETRN's interval and authorisation.
+    ///
+    /// # Errors
+    /// As `QueueStore::start_drain`.
+    async fn flush(&self, domain: &Domain) -> Result<Started, StoreError>;
+
+    /// What else a monitor should warn of, one line each: a configuration that could not be reloaded, a certificate
+    /// that ran out.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
