@@ -3,14 +3,20 @@
 mod events;
 mod feed;
 pub mod limits;
+mod resolve;
 mod retry;
+mod route;
+mod settings;
 
 use std::sync::Arc;
 
 use restante_types::UnixMillis;
 
 pub use feed::{Feed, Room, Tally};
+pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
 pub use retry::{RetryList, RetryListError};
+pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route};
+pub use settings::{DeliverySettings, DomainDelivery, Mode, NextHop, NextHopError, SMTP_PORT, TlsPolicy};
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;

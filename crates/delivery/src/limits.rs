@@ -24,3 +24,15 @@ pub const PASSES: u32 = 32;
 /// Entries at the head of a queue that show why their domain could not be reached. The cost of an unreachable
 /// primary must not grow with its queue.
 pub const HEAD: usize = 4;
+/// MX records looked at, best first (a response may hold thousands).
+pub const MX_RECORDS: usize = 50;
+/// Addresses tried for one drain.
+pub const ADDRESSES: usize = 50;
+/// Names resolved at the same time for one route.
+pub const LOOKUPS_AT_ONCE: usize = 8;
+/// For one DNS question with its retries; longer than the resolver's own patience.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a TCP connection to the last address that is left (RFC 5321 4.5.3.2 names no time for it).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a TCP connection when other addresses are left, so that a dead IPv6 path costs seconds, not minutes.
+pub const CONNECT_TIMEOUT_SHORT: Duration = Duration::from_secs(8);

@@ -1,0 +1,160 @@
+//! Questions to the DNS, behind a small trait so that tests bring their own answers.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData};
+use restante_types::{Domain, canonical};
+
+use crate::limits::LOOKUP_TIMEOUT;
+
+/// Looks names up. CNAMEs are followed by whoever fulfils it (RFC 5321 5.1 takes the name at their end for the first).
+#[async_trait]
+pub trait Lookup: Send + Sync + 'static {
+    /// MX records, in any order.
+    ///
+    /// # Errors
+    /// [`LookupError::NoRecords`] when the name exists and has none.
+    async fn mx(&self, name: &Domain) -> Result<Found<Mx>, LookupError>;
+
+    /// A and AAAA records, in any order.
+    ///
+    /// # Errors
+    /// [`LookupError::NoRecords`] when the name exists and has neither.
+    async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError>;
+}
+
+/// Records, and how long they may be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<T> {
+    /// At least one.
+    pub records: Vec<T>,
+    /// The shortest time to live among them.
+    pub ttl: Duration,
+}
+
+/// One MX record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mx {
+    /// The lower, the better.
+    pub preference: u16,
+    /// Where it points.
+    pub exchange: Exchange,
+}
+
+/// What an MX record names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// A host.
+    Host(Domain),
+    /// The root: on its own it says that this domain takes no mail (RFC 7505 3).
+    Null,
+    /// Something that is no host name.
+    Unusable,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The name does not exist.
+    #[error("the name does not exist")]
+    NoName,
+    /// The name exists, but has no such records.
+    #[error("there are no such records")]
+    NoRecords,
+    /// The DNS could not be asked, or could not say.
+    #[error("the DNS did not answer: {0}")]
+    Temporary(String),
+}
+
+/// The resolver of the system's configuration (`/etc/resolv.conf`, `/etc/hosts`).
+pub struct SystemLookup {
+    resolver: TokioResolver,
+}
+
+impl SystemLookup {
+    /// Reads the system's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read or names no server.
+    pub fn new() -> Result<Self, LookupError> {
+        let mut builder = TokioResolver::builder_tokio().map_err(|error| trouble(&error))?;
+        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        Ok(Self { resolver: builder.build().map_err(|error| trouble(&error))? })
+    }
+}
+
+/// Fully qualified, so that no search list is walked.
+fn absolute(name: &Domain) -> Result<Name, LookupError> {
+    let mut name =
+        Name::from_ascii(name.as_str()).map_err(|error| LookupError::Temporary(error.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn trouble(error: &NetError) -> LookupError {
+    if let NetError::Dns(DnsError::NoRecordsFound(none)) = error {
+        match none.response_code {
+            ResponseCode::NXDomain => return LookupError::NoName,
+            ResponseCode::NoError => return LookupError::NoRecords,
+            _ => {}
+        }
+    }
+    LookupError::Temporary(error.to_string())
+}
+
+async fn in_time<T>(question: impl Future<Output = Result<T, NetError>>) -> Result<T, LookupError> {
+    match tokio::time::timeout(LOOKUP_TIMEOUT, question).await {
+        Ok(answer) => answer.map_err(|error| trouble(&error)),
+        Err(_) => Err(LookupError::Temporary("timed out".to_owned())),
+    }
+}
+
+fn found<T>(records: Vec<T>, valid_until: Instant) -> Result<Found<T>, LookupError> {
+    if records.is_empty() {
+        return Err(LookupError::NoRecords);
+    }
+    Ok(Found { records, ttl: valid_until.saturating_duration_since(Instant::now()) })
+}
+
+fn exchange(name: &Name) -> Exchange {
+    if name.is_root() {
+        return Exchange::Null;
+    }
+    Domain::parse(&name.to_ascii()).map_or(Exchange::Unusable, Exchange::Host)
+}
+
+#[async_trait]
+impl Lookup for SystemLookup {
+    async fn mx(&self, name: &Domain) -> Result<Found<Mx>, LookupError> {
+        let answer = in_time(self.resolver.mx_lookup(absolute(name)?)).await?;
+        let records = answer.answers().iter().filter_map(|record| match &record.data {
+            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: exchange(&mx.exchange) }),
+            _ => None,
+        });
+        found(records.collect(), answer.valid_until())
+    }
+
+    async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError> {
+        let answer = in_time(self.resolver.lookup_ip(absolute(name)?)).await?;
+        found(answer.iter().map(canonical).collect(), answer.valid_until())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_mx_names_is_told_apart() {
+        let of = |text: &str| exchange(&Name::from_ascii(text).unwrap());
+        assert_eq!(of("."), Exchange::Null);
+        assert_eq!(of("Mail.Example.org."), Exchange::Host("mail.example.org".parse().unwrap()));
+        assert_eq!(of("-bad-.example.org."), Exchange::Unusable);
+    }
+}
