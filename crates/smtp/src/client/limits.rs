@@ -1,0 +1,39 @@
+//! Bounds of the client machine, each with its clause or reason.
+
+use std::time::Duration;
+
+/// Until the greeting, RFC 5321 4.5.3.2.1.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until the answer to EHLO, HELO, STARTTLS, RSET or ETRN. RFC 5321 names none for them; as MAIL.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until the answer to MAIL, RFC 5321 4.5.3.2.2.
+pub const MAIL_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until the answer to RCPT, RFC 5321 4.5.3.2.3.
+pub const RCPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until the 354 to DATA, RFC 5321 4.5.3.2.4.
+pub const DATA_TIMEOUT: Duration = Duration::from_secs(120);
+/// Until the connection takes the next block of content, RFC 5321 4.5.3.2.5.
+pub const BLOCK_TIMEOUT: Duration = Duration::from_secs(180);
+/// Until the answer to the whole content, RFC 5321 4.5.3.2.6.
+pub const CONTENT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Until the 221. Everything is settled by then, so nobody is made to wait long for a courtesy.
+pub const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Recipients of one transaction: what every server must take, RFC 5321 4.5.3.1.8.
+pub const MAX_RECIPIENTS: usize = 100;
+/// Messages under way at once; with [`WINDOW_OCTETS`] it bounds what a cut line may deliver twice.
+pub const WINDOW_MESSAGES: usize = 64;
+/// Octets of content under way at once, unless a single message is larger.
+pub const WINDOW_OCTETS: u64 = 1024 * 1024;
+/// Recipients under way at once: bounds the memory that a server can make us spend on its replies.
+pub const WINDOW_RECIPIENTS: usize = 1000;
+/// Octets of a reply's text that are kept for a recipient; as much as the queue stores of it.
+pub const MAX_KEPT_TEXT: usize = 512;
+
+/// Octets of one reply line, its end included. RFC 5321 4.5.3.1.5 says 512; servers with long banners and long
+/// reasons send more, and nothing is lost by hearing them out.
+pub const MAX_REPLY_LINE: usize = 2048;
+/// Lines of one reply. No RFC bounds them; the longest EHLO answers seen have about thirty.
+pub const MAX_REPLY_LINES: usize = 100;
+/// Octets of text that are kept of one reply; what is beyond is read and forgotten, so that memory stays fixed.
+pub const MAX_REPLY_TEXT: usize = 8192;
