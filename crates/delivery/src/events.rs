@@ -1,7 +1,14 @@
 //! One function per event that an operator greps for; `event=` names and fields are stable.
 
-use restante_queue::StoreError;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use restante_queue::{DrainCause, StoreError};
 use restante_types::{Domain, Mailbox, Printable, QueueId, Reply};
+use tokio::task::JoinError;
+
+use crate::feed::Tally;
+use crate::route::Hop;
 
 /// The next hop took responsibility for a recipient; `reply` is what it said after the content.
 pub(crate) fn delivered(domain: &Domain, id: QueueId, recipient: &Mailbox, hop: &str, reply: &Reply) {
@@ -24,4 +31,73 @@ pub(crate) fn failed(domain: &Domain, id: QueueId, recipient: &Mailbox, hop: &st
 /// Outcomes could not be recorded: the messages may be sent a second time.
 pub(crate) fn settle_failed(domain: &Domain, messages: usize, error: &StoreError) {
     tracing::error!(event = "settle_failed", %domain, messages, %error);
+}
+
+/// A drain has a lease and something to do.
+pub(crate) fn drain_started(domain: &Domain, cause: DrainCause) {
+    tracing::info!(event = "drain_started", %domain, %cause);
+}
+
+/// A drain gave its lease back.
+pub(crate) fn drain_ended(domain: &Domain, cause: DrainCause, tally: &Tally, result: &str, took: Duration) {
+    let Tally { messages, delivered, deferred, failed, .. } = tally;
+    let seconds = took.as_secs_f64();
+    tracing::info!(event = "drain_ended", %domain, %cause, messages, delivered, deferred, failed, seconds, result);
+}
+
+/// A drain was asked for, but the operator stopped the domain.
+pub(crate) fn drain_held(domain: &Domain, cause: DrainCause) {
+    tracing::info!(event = "drain_held", %domain, %cause);
+}
+
+/// A drain was asked for, but the store gives no lease.
+pub(crate) fn lease_failed(domain: &Domain, cause: DrainCause, error: &StoreError) {
+    tracing::warn!(event = "lease_failed", %domain, %cause, %error);
+}
+
+/// A drain's report could not be recorded; its outcomes were.
+pub(crate) fn report_failed(domain: &Domain, error: &StoreError) {
+    tracing::warn!(event = "report_failed", %domain, %error);
+}
+
+/// The domain's mail leads nowhere but to ourselves: parked, an operator is needed.
+pub(crate) fn misrouted(domain: &Domain, reason: &str) {
+    tracing::error!(event = "misrouted", %domain, reason, alarm = true);
+}
+
+/// An address of the primary took no connection.
+pub(crate) fn connect_failed(domain: &Domain, hop: &Hop, reply: &Reply) {
+    tracing::warn!(event = "connect_failed", %domain, %hop, %reply);
+}
+
+/// A task ended without a result: cut off by a shutdown, or a fault in this program.
+pub(crate) fn task_lost(error: &JoinError) {
+    if error.is_panic() {
+        tracing::error!(event = "task_lost", %error, alarm = true);
+    }
+}
+
+/// The addresses of a primary are known, or changed.
+pub(crate) fn primary_known(name: &Domain, addresses: &[IpAddr]) {
+    tracing::info!(event = "primary_known", %name, ?addresses);
+}
+
+/// The addresses of a primary could not be looked up.
+pub(crate) fn primary_unknown(name: &Domain, last_known_stays: bool, reason: &str) {
+    tracing::warn!(event = "primary_unknown", %name, last_known_stays, reason);
+}
+
+/// Entries older than their domain's retention were parked.
+pub(crate) fn expired(domain: &Domain, entries: u64) {
+    tracing::warn!(event = "expired", %domain, entries);
+}
+
+/// An entry deleted or parked long ago is gone for good.
+pub(crate) fn purged(domain: &Domain, id: QueueId) {
+    tracing::info!(event = "purged", %domain, %id);
+}
+
+/// The store could not expire or purge now.
+pub(crate) fn housekeeping_failed(domain: &Domain, error: &StoreError) {
+    tracing::warn!(event = "housekeeping_failed", %domain, %error);
 }

@@ -179,9 +179,14 @@ impl FeedOwner {
     }
 
     /// Nothing more is handed out.
-    pub(crate) fn stop(&self) {
-        self.feed.shared.state().stop(None);
+    pub(crate) fn stop(&self, why: Option<&str>) {
+        self.feed.shared.state().stop(why.map(str::to_owned));
         self.feed.shared.changed.notify_waiters();
+    }
+
+    /// What was done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.feed.shared.state().tally()
     }
 
     /// Whether there is something to hand out, or somebody asked again. Waits for a page that is under way.
@@ -210,7 +215,7 @@ impl FeedOwner {
     /// Settles what is left and gives the lease back to the caller. Every [`Feed`] must be gone by now; the lease is
     /// `None` (and returned by being dropped) where one is not.
     pub(crate) async fn finish(self) -> (Option<DomainLease>, Tally) {
-        self.stop();
+        self.stop(None);
         let Self { feed, lease, settler } = self;
         let Feed { shared, outcomes } = feed;
         drop(outcomes);

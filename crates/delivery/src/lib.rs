@@ -1,7 +1,13 @@
 //! Outbound delivery: when (dispatch), where (route), how (courier), and what if not (retry, housekeeping).
 
+mod book;
+mod carrier;
+mod delivery;
+mod dispatch;
+mod drain;
 mod events;
 mod feed;
+mod housekeeping;
 pub mod limits;
 mod resolve;
 mod retry;
@@ -12,6 +18,9 @@ use std::sync::Arc;
 
 use restante_types::UnixMillis;
 
+pub use book::PrimaryBook;
+pub use carrier::{Carrier, Errand, Trip};
+pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
 pub use retry::{RetryList, RetryListError};

@@ -36,3 +36,43 @@ pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a TCP connection when other addresses are left, so that a dead IPv6 path costs seconds, not minutes.
 pub const CONNECT_TIMEOUT_SHORT: Duration = Duration::from_secs(8);
+/// Drains at the same time; further domains stand in line. A drain costs its pages, not its queue.
+pub const DRAINS: usize = 1000;
+/// Domains looked at when the schedule is asked what is due; the rest is due at the next tick too.
+pub const DUE_DOMAINS: usize = 256;
+/// How often the schedule is asked whether something is due. The question costs nothing; new mail of a domain with
+/// `mode = "push"` waits at most this long.
+pub const SCHEDULE_TICK: Duration = Duration::from_millis(250);
+/// Messages on which the connections so far must agree that they work, each, before one more is opened.
+pub const RAMP: u64 = 8;
+/// Messages that must be waiting for one more connection to pay.
+pub const WORTH_A_CONNECTION: usize = 32;
+/// How long a domain that must not leave on its own, but has entries from a time when it did, is left out of the
+/// schedule.
+pub const NOT_SCHEDULED: Duration = Duration::from_secs(3600);
+/// After the grace of a shutdown: to record what was already said.
+pub const LAST_SETTLE: Duration = Duration::from_secs(5);
+/// A primary's addresses are looked up again no sooner than this, whatever their TTL.
+pub const BOOK_REFRESH_MIN: Duration = Duration::from_secs(60);
+/// And no later.
+pub const BOOK_REFRESH_MAX: Duration = Duration::from_secs(15 * 60);
+/// Primaries looked up at the same time in the background.
+pub const BOOK_LOOKUPS: usize = 8;
+/// Between two rounds of the book.
+pub const BOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Subdomains that wait to be entered into the book; a name that finds no room is entered when it is asked for again.
+pub const BOOK_WANTED: usize = 256;
+/// Primaries in the book besides the configured ones: those of subdomains with a queue of their own.
+pub const BOOK_SUBDOMAINS: usize = 100_000;
+/// Between two rounds of housekeeping.
+pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
+/// Domains looked at together, then others get a turn.
+pub const HOUSEKEEPING_DOMAINS: usize = 64;
+/// Entries expired or purged with one call.
+pub const HOUSEKEEPING_ENTRIES: usize = 256;
+/// Such calls for one domain in one round; what is left waits for the next round.
+pub const HOUSEKEEPING_CALLS: usize = 64;
+/// Between two calls that found something.
+pub const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(20);
+/// Deleted entries can be restored for this long.
+pub const RESTORABLE: Duration = Duration::from_secs(24 * 3600);

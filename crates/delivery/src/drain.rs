@@ -1,0 +1,231 @@
+//! One drain of one domain: lease, route, couriers, report.
+
+mod fleet;
+mod report;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use restante_queue::{DomainLease, DrainCause, DrainReport, LeaseAnswer, QueueStore};
+use restante_types::{Domain, Reply, UnixMillis};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::Clock;
+use crate::carrier::Carrier;
+use crate::events;
+use crate::feed::{FeedOwner, FeedParts, Tally};
+use crate::limits::NOT_SCHEDULED;
+use crate::resolve::Lookup;
+use crate::route::{self, NoRoute, Route};
+use crate::settings::{DeliverySettings, DomainDelivery, Mode};
+
+use fleet::Fleet;
+pub(crate) use fleet::Trouble;
+
+/// The result of a drain that a shutdown ended.
+const SHUTTING_DOWN: &str = "the server was shut down";
+
+/// How far a shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// None was asked for.
+    Run,
+    /// Finish what is under way, take nothing more.
+    Finish,
+    /// Drop the connections; record what was said.
+    Now,
+}
+
+/// What all drains share.
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) carrier: Arc<dyn Carrier>,
+    pub(crate) clock: Clock,
+    pub(crate) stop: watch::Receiver<Stop>,
+    /// Drains in a row that did not reach the primary, per domain; absent means none. Bounded by the domains held.
+    pub(crate) failures: Mutex<HashMap<Domain, u32>>,
+}
+
+/// Drains a domain once. Returns a cause when somebody asked again and has not been served.
+pub(crate) async fn run(context: Arc<Context>, domain: Domain, cause: DrainCause) -> Option<DrainCause> {
+    let lease = match context.store.lease(&domain, cause).await {
+        Ok(LeaseAnswer::Leased(lease)) => lease,
+        // Its holder has been told to look once more.
+        Ok(LeaseAnswer::Busy) => return None,
+        Ok(LeaseAnswer::Held) => {
+            events::drain_held(&domain, cause);
+            return None;
+        }
+        Err(error) => {
+            events::lease_failed(&domain, cause, &error);
+            return None;
+        }
+    };
+    let settings = context.settings.load_full();
+    let Some((_, delivery)) = settings.domains.find(&domain) else {
+        let report = DrainReport { result: "not configured".to_owned(), ..DrainReport::default() };
+        context.end(lease, report).await;
+        return None;
+    };
+    if cause == DrainCause::Schedule && delivery.mode == Mode::OnDemand {
+        let not_before = Some((context.clock)().plus(NOT_SCHEDULED));
+        let report = DrainReport { result: "waits to be asked".to_owned(), not_before, misrouted: false };
+        context.end(lease, report).await;
+        return None;
+    }
+    Drain { context: &context, settings: settings.clone(), delivery, domain, cause }.run(lease).await
+}
+
+struct Drain<'a> {
+    context: &'a Context,
+    settings: Arc<DeliverySettings>,
+    delivery: &'a DomainDelivery,
+    domain: Domain,
+    cause: DrainCause,
+}
+
+impl Drain<'_> {
+    async fn run(self, lease: DomainLease) -> Option<DrainCause> {
+        let started = Instant::now();
+        if self.cause == DrainCause::Flush {
+            self.context.forget_failures(&self.domain);
+        }
+        let pushes = self.delivery.mode == Mode::Push;
+        let owner = FeedOwner::start(FeedParts {
+            store: self.context.store.clone(),
+            lease,
+            cause: self.cause,
+            retry: pushes.then(|| self.delivery.retry.clone()),
+            clock: self.context.clock.clone(),
+        });
+        // An empty queue is no reason to knock at the primary's door.
+        let ending = if owner.has_more().await {
+            events::drain_started(&self.domain, self.cause);
+            let ending = self.deliver(&owner).await;
+            if let Ending::Unreached(trouble) = &ending {
+                owner.defer_head(&trouble.reply).await;
+            }
+            ending
+        } else {
+            Ending::Through
+        };
+        let (lease, tally) = owner.finish().await;
+        let report = self.report(&ending, &tally);
+        events::drain_ended(&self.domain, self.cause, &tally, &report.result, started.elapsed());
+        if report.misrouted {
+            events::misrouted(&self.domain, &report.result);
+        }
+        let lease = lease?;
+        let again = self.context.store.asked_again(&lease);
+        self.context.end(lease, report).await;
+        again
+    }
+
+    async fn deliver(&self, owner: &FeedOwner) -> Ending {
+        let primary = &self.delivery.primary;
+        let route = route::find(&self.context.lookup, &self.settings, &self.domain, primary);
+        let mut stop = self.context.stop.clone();
+        let route = tokio::select! {
+            route = route => route,
+            _ = stop.wait_for(|stop| *stop > Stop::Run) => {
+                owner.stop(Some(SHUTTING_DOWN));
+                return Ending::Through;
+            }
+        };
+        match route {
+            Ok(route) => self.travel(owner, route).await,
+            Err(NoRoute::Misrouted(why)) => Ending::Misrouted(why),
+            Err(NoRoute::Later(why)) => {
+                // RFC 3463 3.5: X.4.3, directory server failure
+                Ending::Unreached(Trouble { reply: Reply::new(451, (4, 4, 3), why), ourselves: false })
+            }
+        }
+    }
+
+    /// Fleet after fleet, as long as the last one went through and there is more.
+    async fn travel(&self, owner: &FeedOwner, route: Route) -> Ending {
+        let fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, route.hops);
+        loop {
+            let before = owner.tally().messages;
+            let trouble = fleet.travel().await;
+            if let Some(Trouble { ourselves: true, reply }) = trouble {
+                return Ending::Misrouted(reply.to_string());
+            }
+            // Others of the fleet may have carried what a broken one put back.
+            if !owner.has_more().await {
+                return Ending::Through;
+            }
+            let progress = owner.tally().messages > before;
+            match trouble {
+                None if progress => {}
+                // A primary that takes so many messages on one connection and no more; the next one goes on.
+                Some(trouble) if progress && trouble.reply.code.get() == 421 => {}
+                Some(trouble) => return Ending::Unreached(trouble),
+                None => {
+                    let reply = Reply::new(451, (4, 4, 2), "the connection ended without a message");
+                    return Ending::Unreached(Trouble { reply, ourselves: false });
+                }
+            }
+        }
+    }
+
+    fn report(&self, ending: &Ending, tally: &Tally) -> DrainReport {
+        let unreached = matches!(ending, Ending::Unreached(_));
+        let earlier = self.context.count_failure(&self.domain, unreached, tally.delivered + tally.failed > 0);
+        let scheduled = self.delivery.mode == Mode::Push || self.cause == DrainCause::Schedule;
+        let wait = || self.delivery.retry.wait(earlier, rand::random());
+        let not_before = (unreached && scheduled).then(|| (self.context.clock)().plus(wait()));
+        DrainReport {
+            result: report::sentence(ending, tally),
+            not_before,
+            misrouted: matches!(ending, Ending::Misrouted(_)),
+        }
+    }
+}
+
+/// How a drain went, the outcomes of single messages apart.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Everything was tried, or the feed was stopped.
+    Through,
+    /// The primary was not reached, or the connection broke with work left.
+    Unreached(Trouble),
+    /// There is no way but through ourselves, or none at all.
+    Misrouted(String),
+}
+
+impl Context {
+    async fn end(&self, lease: DomainLease, report: DrainReport) {
+        let domain = lease.domain().clone();
+        if let Err(error) = self.store.end_lease(lease, report).await {
+            events::report_failed(&domain, &error);
+        }
+    }
+
+    pub(crate) fn forget_failures(&self, domain: &Domain) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(domain);
+    }
+
+    /// Returns how many failures in a row there were before this one.
+    fn count_failure(&self, domain: &Domain, unreached: bool, progress: bool) -> u32 {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress || !unreached {
+            failures.remove(domain);
+        }
+        if !unreached {
+            return 0;
+        }
+        let count = failures.entry(domain.clone()).or_insert(0);
+        let earlier = *count;
+        *count = count.saturating_add(1);
+        earlier
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        (self.clock)()
+    }
+}

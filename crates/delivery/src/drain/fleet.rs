@@ -1,0 +1,150 @@
+//! The couriers of one drain: one first, more as long as they pay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use restante_types::Reply;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{Context, Stop};
+use crate::carrier::{Carrier, Errand, Trip};
+use crate::events;
+use crate::feed::{Feed, FeedOwner};
+use crate::limits::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_SHORT, RAMP, WORTH_A_CONNECTION};
+use crate::route::Hop;
+use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy};
+
+/// Why a courier did not finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// What the primary said, or what we say for it.
+    pub(crate) reply: Reply,
+    /// It was ourselves who answered.
+    pub(crate) ourselves: bool,
+}
+
+pub(super) struct Fleet<'a> {
+    context: &'a Context,
+    owner: &'a FeedOwner,
+    limit: usize,
+    plan: Plan,
+}
+
+/// What every courier of the fleet gets.
+#[derive(Clone)]
+struct Plan {
+    carrier: Arc<dyn Carrier>,
+    settings: Arc<DeliverySettings>,
+    tls: TlsPolicy,
+    hops: Arc<[Hop]>,
+    /// The address the last courier tried: the ones before it have failed, so that nobody tries them once more.
+    current: Arc<AtomicUsize>,
+}
+
+impl<'a> Fleet<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        settings: &Arc<DeliverySettings>,
+        delivery: &DomainDelivery,
+        owner: &'a FeedOwner,
+        hops: Vec<Hop>,
+    ) -> Self {
+        let plan = Plan {
+            carrier: context.carrier.clone(),
+            settings: settings.clone(),
+            tls: delivery.tls,
+            hops: hops.into(),
+            current: Arc::default(),
+        };
+        Self { context, owner, limit: delivery.connections.max(1), plan }
+    }
+
+    /// Sends couriers until all of them are back; returns the first trouble that one met.
+    pub(super) async fn travel(&self) -> Option<Trouble> {
+        let mut stop = self.context.stop.clone();
+        let mut finished = self.owner.finished();
+        let before = *finished.borrow_and_update();
+        let mut trips = JoinSet::new();
+        let (mut started, mut trouble, mut level) = (0_u64, None, Stop::Run);
+        loop {
+            if started == 0 || (trouble.is_none() && self.pays(started, *finished.borrow() - before)) {
+                trips.spawn(travel(self.plan.clone(), self.owner.feed()));
+                started += 1;
+            }
+            let may_grow = trouble.is_none() && started < self.limit as u64;
+            tokio::select! {
+                trip = trips.join_next() => match trip {
+                    Some(trip) => trouble = trouble.or(trouble_of(trip)),
+                    None => return trouble,
+                },
+                Ok(()) = finished.changed(), if may_grow => {}
+                Ok(stop) = stop.wait_for(|stop| *stop > level), if level < Stop::Now => {
+                    level = *stop;
+                    self.owner.stop(Some(super::SHUTTING_DOWN));
+                    if level == Stop::Now {
+                        trips.abort_all();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether one more courier should go: those on the way work, and there is enough for another.
+    fn pays(&self, started: u64, finished: u64) -> bool {
+        started < self.limit as u64
+            && finished >= started * RAMP
+            && self.owner.backlog() >= WORTH_A_CONNECTION
+    }
+}
+
+fn trouble_of(trip: Result<Trip, JoinError>) -> Option<Trouble> {
+    match trip {
+        Ok(Trip::Finished) => None,
+        Ok(Trip::Unused(reply) | Trip::Broken(reply)) => Some(Trouble { reply, ourselves: false }),
+        Ok(Trip::Ourselves) => {
+            // RFC 3463 3.5: X.4.6, routing loop detected
+            let reply = Reply::new(550, (5, 4, 6), "the primary greets with our own name");
+            Some(Trouble { reply, ourselves: true })
+        }
+        // Cut off at the end of a shutdown's grace: nobody's fault.
+        Err(error) if error.is_cancelled() => None,
+        Err(error) => {
+            events::task_lost(&error);
+            let reply = Reply::new(451, (4, 3, 0), "interrupted");
+            Some(Trouble { reply, ourselves: false })
+        }
+    }
+}
+
+/// One courier's way: [5321-5.1-each] the addresses in turn until one takes the connection.
+async fn travel(plan: Plan, feed: Feed) -> Trip {
+    let mut last = Trip::Finished;
+    let first = plan.current.load(Ordering::Relaxed);
+    for (index, hop) in plan.hops.iter().enumerate().skip(first) {
+        if feed.is_stopped() {
+            return Trip::Finished;
+        }
+        plan.current.fetch_max(index, Ordering::Relaxed);
+        let more = index + 1 < plan.hops.len();
+        let trip = plan
+            .carrier
+            .carry(Errand {
+                settings: plan.settings.clone(),
+                tls: plan.tls,
+                hop: hop.clone(),
+                connect_timeout: if more { CONNECT_TIMEOUT_SHORT } else { CONNECT_TIMEOUT },
+                feed: feed.clone(),
+            })
+            .await;
+        match trip {
+            Trip::Unused(reply) => {
+                events::connect_failed(feed.domain(), hop, &reply);
+                last = Trip::Unused(reply);
+            }
+            // We stand behind a better MX that cannot be reached now: that is its trouble, no loop.
+            Trip::Ourselves if hop.preference > plan.hops[0].preference => return last,
+            trip => return trip,
+        }
+    }
+    last
+}
