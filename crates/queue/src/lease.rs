@@ -69,7 +69,9 @@ pub struct DomainLease {
 }
 
 impl DomainLease {
-    pub(crate) fn new(domain: Domain, generation: u64, guard: Arc<dyn Send + Sync>) -> Self {
+    /// For stores, also those outside this crate: `guard` gives the domain back when it is dropped.
+    #[must_use]
+    pub fn new(domain: Domain, generation: u64, guard: Arc<dyn Send + Sync>) -> Self {
         Self { domain, generation, guard }
     }
 
