@@ -14,4 +14,9 @@ impl<Q> Ask<Q> {
     pub(crate) const fn new() -> Self {
         Self { question: PhantomData }
     }
+
+    /// It is answered.
+    pub(crate) fn spend(self) {
+        let Self { question: PhantomData } = self;
+    }
 }

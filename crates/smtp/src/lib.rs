@@ -5,6 +5,9 @@
 mod ask;
 mod capabilities;
 pub mod client;
+mod framing;
+mod grammar;
+mod limits;
 mod reply_parser;
 mod server;
 

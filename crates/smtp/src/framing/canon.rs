@@ -1,0 +1,122 @@
+//! Canonical line ends: CRLF and nothing else.
+
+use memchr::memchr2;
+
+/// Makes line ends canonical: a bare LF becomes CRLF, a bare CR a space (never a line end: that would forge header
+/// lines). Clean content goes through as slices of the input. It remembers a CR at the end of a piece, so that the
+/// pieces, chunks of BDAT included, may be cut anywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Canon {
+    cr: bool,
+}
+
+impl Canon {
+    /// Hands the canonical form of `octets` to `out`; true when something had to be changed.
+    pub(crate) fn feed(&mut self, octets: &[u8], out: &mut impl FnMut(&[u8])) -> bool {
+        let Some(&first) = octets.first() else { return false };
+        let mut changed = false;
+        // What lies before `start` went out; what lies before `at` was looked at.
+        let (mut start, mut at) = (0, 0);
+        if std::mem::take(&mut self.cr) {
+            if first == b'\n' {
+                out(b"\r\n");
+                (start, at) = (1, 1);
+            } else {
+                out(b" ");
+                changed = true;
+            }
+        }
+        while let Some(found) = memchr2(b'\r', b'\n', &octets[at..]) {
+            let position = at + found;
+            let next = octets.get(position + 1);
+            if octets[position] == b'\r' && next == Some(&b'\n') {
+                at = position + 2;
+                continue;
+            }
+            if start < position {
+                out(&octets[start..position]);
+            }
+            (start, at) = (position + 1, position + 1);
+            match (octets[position], next) {
+                (b'\n', _) => {
+                    out(b"\r\n");
+                    changed = true;
+                }
+                (_, None) => self.cr = true,
+                _ => {
+                    out(b" ");
+                    changed = true;
+                }
+            }
+        }
+        if start < octets.len() {
+            out(&octets[start..]);
+        }
+        changed
+    }
+
+    /// The content ends here; true when a CR was left over.
+    pub(crate) fn finish(&mut self, out: &mut impl FnMut(&[u8])) -> bool {
+        let left = std::mem::take(&mut self.cr);
+        if left {
+            out(b" ");
+        }
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical(pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+        let (mut out, mut canon, mut changed) = (Vec::new(), Canon::default(), false);
+        for piece in pieces {
+            changed |= canon.feed(piece, &mut |octets| out.extend_from_slice(octets));
+        }
+        changed |= canon.finish(&mut |octets| out.extend_from_slice(octets));
+        (out, changed)
+    }
+
+    #[test]
+    fn bare_line_ends_are_made_canonical() {
+        for (raw, want, changed) in [
+            (&b"a\r\nb\r\n"[..], &b"a\r\nb\r\n"[..], false),
+            (b"a\nb", b"a\r\nb", true),
+            (b"a\rb", b"a b", true),
+            (b"\r", b" ", true),
+            (b"\r\r\n", b" \r\n", true),
+            (b"\n\r", b"\r\n ", true),
+            (b"\n\n", b"\r\n\r\n", true),
+            (b"", b"", false),
+        ] {
+            assert_eq!(canonical(&[raw]), (want.to_vec(), changed), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn clean_content_goes_through_in_one_slice() {
+        let mut calls = 0;
+        let clean = b"Subject: a\r\n\r\nb\r\n.c\r\n".as_slice();
+        Canon::default().feed(clean, &mut |octets| {
+            calls += 1;
+            assert_eq!(octets, clean);
+        });
+        assert_eq!(calls, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing_and_the_result_is_canonical(
+            raw in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), any::<u8>()], 0..60),
+            cut in 0usize..60,
+        ) {
+            let (whole, changed) = canonical(&[&raw]);
+            let (left, right) = raw.split_at(cut.min(raw.len()));
+            prop_assert_eq!(&canonical(&[left, right]), &(whole.clone(), changed));
+            prop_assert_eq!(canonical(&[&whole]), (whole.clone(), false));
+            prop_assert_eq!(changed, whole != raw);
+        }
+    }
+}

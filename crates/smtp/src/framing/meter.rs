@@ -1,0 +1,139 @@
+//! What of the content reaches the sink.
+
+use restante_types::Reply;
+
+use super::canon::Canon;
+use crate::limits::MAX_SWALLOWED;
+use crate::server::{ContentFacts, ContentSink};
+
+/// Why content is void although it still comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Void {
+    /// Over the size limit, after normalising.
+    TooLarge,
+    /// A bare LF or CR where the listener is strict.
+    Bare,
+    /// The caller cannot keep it.
+    Refused(Reply),
+}
+
+/// The last stage of content: canonical line ends, the size limit, the strict listener's refusal. Once something is
+/// wrong it swallows.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    canon: Canon,
+    limit: u64,
+    strict: bool,
+    facts: ContentFacts,
+    void: Option<Void>,
+    swallowed: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(limit: u64, strict: bool) -> Self {
+        Self {
+            canon: Canon::default(),
+            limit,
+            strict,
+            facts: ContentFacts::default(),
+            void: None,
+            swallowed: 0,
+        }
+    }
+
+    /// Takes a piece of content, dots already unstuffed.
+    pub(crate) fn feed(&mut self, octets: &[u8], sink: &mut dyn ContentSink) {
+        if self.void.is_some() {
+            self.swallowed = self.swallowed.saturating_add(octets.len() as u64);
+            return;
+        }
+        let Self { canon, limit, facts, void, .. } = self;
+        let changed = canon.feed(octets, &mut |octets| pass(octets, *limit, facts, void, sink));
+        self.changed(changed);
+    }
+
+    /// The content, or this chunk of it if it is the last, ends.
+    pub(crate) fn finish(&mut self, sink: &mut dyn ContentSink) {
+        let Self { canon, limit, facts, void, .. } = self;
+        let changed = canon.finish(&mut |octets| pass(octets, *limit, facts, void, sink));
+        self.changed(changed);
+    }
+
+    fn changed(&mut self, changed: bool) {
+        self.facts.normalised |= changed;
+        if changed && self.strict && self.void.is_none() {
+            self.void = Some(Void::Bare);
+        }
+    }
+
+    /// From now on everything is swallowed; the first reason stays.
+    pub(crate) fn spoil(&mut self, reason: Void) {
+        self.void.get_or_insert(reason);
+    }
+
+    pub(crate) const fn void(&self) -> Option<&Void> {
+        self.void.as_ref()
+    }
+
+    /// More was swallowed than politeness asks for.
+    pub(crate) const fn is_glutted(&self) -> bool {
+        self.swallowed > MAX_SWALLOWED
+    }
+
+    pub(crate) const fn facts(&self) -> ContentFacts {
+        self.facts
+    }
+}
+
+fn pass(
+    octets: &[u8],
+    limit: u64,
+    facts: &mut ContentFacts,
+    void: &mut Option<Void>,
+    sink: &mut dyn ContentSink,
+) {
+    if void.is_some() {
+        return;
+    }
+    let size = facts.size.saturating_add(octets.len() as u64);
+    if size > limit {
+        *void = Some(Void::TooLarge);
+        return;
+    }
+    facts.size = size;
+    sink.content(octets);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Kept(Vec<u8>);
+    impl ContentSink for Kept {
+        fn content(&mut self, octets: &[u8]) {
+            self.0.extend_from_slice(octets);
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_after_normalising() {
+        let (mut meter, mut sink) = (Meter::new(4, false), Kept(Vec::new()));
+        meter.feed(b"a\nb", &mut sink);
+        assert_eq!((meter.void(), meter.facts().size), (None, 4));
+        let (mut meter, mut sink) = (Meter::new(4, false), Kept(Vec::new()));
+        meter.feed(b"a\nbc", &mut sink);
+        assert_eq!(meter.void(), Some(&Void::TooLarge));
+        assert_eq!(sink.0, b"a\r\n");
+        meter.feed(b"d", &mut sink);
+        assert_eq!(sink.0, b"a\r\n");
+    }
+
+    #[test]
+    fn a_strict_listener_spoils_what_is_not_canonical() {
+        let (mut meter, mut sink) = (Meter::new(100, true), Kept(Vec::new()));
+        meter.feed(b"a\r", &mut sink);
+        assert_eq!(meter.void(), None);
+        meter.finish(&mut sink);
+        assert_eq!(meter.void(), Some(&Void::Bare));
+    }
+}

@@ -1,0 +1,10 @@
+//! What each verb does, once the table has let it through.
+
+mod bdat;
+mod data;
+mod etrn;
+mod hello;
+mod mail;
+mod rcpt;
+mod small;
+mod starttls;

@@ -1,0 +1,176 @@
+//! The machine's own replies. RFC 5321 4.2 and 4.3.2, RFC 2034, 3463, 5248.
+//!
+//! [2034-4] The enhanced code is written to HELO clients too: to them it is the beginning of the text.
+
+use std::io::Write as _;
+
+use restante_types::{Domain, QueueId, Reply};
+
+use super::config::ServerConfig;
+use super::event::{EtrnAnswer, EtrnTarget};
+use crate::framing::line::LineFault;
+use crate::grammar::Fault;
+
+// Those of every message stand ready; [2920-3.2] their texts name the command that they answer.
+pub(super) const MAIL: &[u8] = b"250 2.1.0 Sender ok\r\n";
+pub(super) const RCPT: &[u8] = b"250 2.1.5 Recipient ok\r\n";
+pub(super) const DATA: &[u8] = b"354 End data with <CR><LF>.<CR><LF>\r\n";
+pub(super) const RSET: &[u8] = b"250 2.0.0 Reset ok\r\n";
+pub(super) const NOOP: &[u8] = b"250 2.0.0 Noop ok\r\n";
+pub(super) const STARTTLS: &[u8] = b"220 2.0.0 Ready to start TLS\r\n";
+pub(super) const VRFY: &[u8] = b"252 2.0.0 Cannot verify, but will take mail for it and try\r\n";
+pub(super) const HELP: &[u8] =
+    b"214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS ETRN\r\n214 2.0.0 See RFC 5321\r\n";
+
+/// 250 after the content.
+pub(super) fn queued(out: &mut Vec<u8>, id: QueueId) {
+    put(out, format_args!("250 2.0.0 queued as {id}\r\n"));
+}
+
+/// 250 after a chunk that is not the last.
+pub(super) fn chunk(out: &mut Vec<u8>, size: u64) {
+    put(out, format_args!("250 2.0.0 {size} octets received\r\n"));
+}
+
+/// 220
+pub(super) fn greeting(out: &mut Vec<u8>, hostname: &Domain) {
+    put(out, format_args!("220 {hostname} ESMTP\r\n"));
+}
+
+/// 250 to HELO.
+pub(super) fn helo(out: &mut Vec<u8>, hostname: &Domain) {
+    put(out, format_args!("250 {hostname}\r\n"));
+}
+
+/// 250 to EHLO, with the keywords; `tls` is on.
+pub(super) fn ehlo(out: &mut Vec<u8>, config: &ServerConfig, tls: bool) {
+    put(
+        out,
+        format_args!("250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n", config.hostname, config.message_size),
+    );
+    for (offered, line) in [
+        (config.etrn, &b"250-ETRN\r\n"[..]),
+        (config.starttls && !tls, b"250-STARTTLS\r\n"),
+        (true, b"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"),
+        (config.smtputf8, b"250-SMTPUTF8\r\n"),
+        (true, b"250-DSN\r\n250-HELP\r\n250 CHUNKING\r\n"),
+    ] {
+        if offered {
+            out.extend_from_slice(line);
+        }
+    }
+}
+
+/// 221
+pub(super) fn quit(out: &mut Vec<u8>, hostname: &Domain) {
+    put(out, format_args!("221 2.0.0 {hostname} closing connection\r\n"));
+}
+
+/// 250 to 253 of RFC 1985 5.1.
+pub(super) fn etrn(out: &mut Vec<u8>, answer: EtrnAnswer, target: &EtrnTarget) {
+    let (option, node) = match target {
+        EtrnTarget::Node(domain) => ("", domain.as_str()),
+        EtrnTarget::Subtree(domain) => ("@", domain.as_str()),
+        EtrnTarget::Group(name) => ("#", name.as_str()),
+    };
+    match answer {
+        EtrnAnswer::Started => {
+            put(out, format_args!("250 2.0.0 OK, queuing for node {option}{node} started\r\n"))
+        }
+        EtrnAnswer::NothingWaiting => {
+            put(out, format_args!("251 2.0.0 OK, no messages waiting for node {option}{node}\r\n"));
+        }
+        EtrnAnswer::Pending => {
+            put(out, format_args!("252 2.0.0 OK, pending messages for node {option}{node} started\r\n"));
+        }
+        EtrnAnswer::PendingCount(count) => {
+            put(
+                out,
+                format_args!("253 2.0.0 OK, {count} pending messages for node {option}{node} started\r\n"),
+            );
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes everything");
+}
+
+pub(super) fn line_fault(fault: LineFault) -> Reply {
+    match fault {
+        LineFault::TooLong => Reply::new(500, (5, 5, 2), "Line too long"),
+        LineFault::Octet => Reply::new(500, (5, 5, 2), "NUL or bare CR in a command"),
+        LineFault::BareLf => Reply::new(500, (5, 5, 2), "Lines end with CR LF"),
+    }
+}
+
+pub(super) fn not_utf8() -> Reply {
+    Reply::new(500, (5, 5, 2), "Command is not UTF-8")
+}
+
+pub(super) fn unknown_verb() -> Reply {
+    Reply::new(500, (5, 5, 1), "Command unrecognised")
+}
+
+/// The reply to a fault in the arguments of MAIL or RCPT, or of another command.
+pub(super) fn fault(fault: Fault, verb: &'static str) -> Reply {
+    match fault {
+        Fault::Argument => Reply::new(501, (5, 5, 4), format!("{verb}: bad argument")),
+        Fault::Keyword if verb == "MAIL" => Reply::new(501, (5, 5, 4), "Syntax: MAIL FROM:<address>"),
+        Fault::Keyword => Reply::new(501, (5, 5, 4), "Syntax: RCPT TO:<address>"),
+        Fault::Sender => Reply::new(501, (5, 1, 7), "Bad sender address syntax"),
+        Fault::Recipient => Reply::new(501, (5, 1, 3), "Bad recipient address syntax"),
+        Fault::Parameter => Reply::new(501, (5, 5, 4), format!("{verb}: bad parameter")),
+        Fault::UnknownParameter => Reply::new(555, (5, 5, 4), format!("{verb}: parameter not recognised")),
+        Fault::TooLarge => too_large(),
+        Fault::NotAscii => Reply::new(553, (5, 6, 7), "Non-ASCII addresses need SMTPUTF8"),
+    }
+}
+
+pub(super) fn too_large() -> Reply {
+    Reply::new(552, (5, 3, 4), "Message size exceeds the limit")
+}
+
+pub(super) fn bare_line_end() -> Reply {
+    Reply::new(550, (5, 6, 0), "Bare CR or LF in the message")
+}
+
+pub(super) fn bad_sequence(text: &'static str) -> Reply {
+    Reply::new(503, (5, 5, 1), text)
+}
+
+pub(super) fn not_implemented() -> Reply {
+    Reply::new(502, (5, 5, 1), "Command not implemented")
+}
+
+pub(super) fn tls_first() -> Reply {
+    Reply::new(530, (5, 7, 0), "Must issue a STARTTLS command first")
+}
+
+pub(super) fn no_valid_recipients() -> Reply {
+    Reply::new(554, (5, 5, 1), "No valid recipients")
+}
+
+pub(super) fn too_many_recipients() -> Reply {
+    Reply::new(452, (4, 5, 3), "Too many recipients")
+}
+
+pub(super) fn etrn_without_node() -> Reply {
+    Reply::new(500, (5, 5, 2), "Syntax: ETRN node")
+}
+
+pub(super) fn too_early() -> Reply {
+    Reply::new(554, (5, 5, 0), "SMTP synchronisation error")
+}
+
+pub(super) fn too_many_bad_commands(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} too many bad commands, closing connection"))
+}
+
+pub(super) fn timeout(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 4, 2), format!("{hostname} timeout, closing connection"))
+}
+
+pub(super) fn shutting_down(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 3, 2), format!("{hostname} shutting down, closing connection"))
+}
