@@ -3,6 +3,7 @@
 //! Nothing here decides anything about mail. Every wait has a deadline, every buffer a bound (see `limits`).
 
 mod buffers;
+mod client_loop;
 mod connect;
 mod events;
 pub mod limits;
@@ -14,6 +15,7 @@ mod tls_server;
 mod tls_watch;
 
 pub use buffers::{Buffer, Buffers};
+pub use client_loop::{ClientConnection, UpgradeError};
 pub use connect::{ConnectError, Connecting};
 pub use listen::{ListenError, Listener, is_exhaustion};
 pub use server_loop::{Connection, Ended, ServerHandler, Stop, serve};

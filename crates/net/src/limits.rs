@@ -33,3 +33,9 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 pub const USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Octets of a certificate or key file.
 pub const PEM_FILE: u64 = 1024 * 1024;
+/// Octets of one read by a client: replies are short.
+pub const CLIENT_READ: usize = 4 * 1024;
+/// Octets that a client has ready to send; with one piece of content beyond it, this is all that it holds of one.
+pub const TRANSMIT_AHEAD: usize = 64 * 1024;
+/// For the end of TLS and of the connection, when everything that matters was said.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use restante_types::{TlsFacts, canonical};
+use restante_types::{Reply, TlsFacts, canonical};
 use rustls::CommonState;
 use rustls::pki_types::{CertificateDer, ServerName};
 use socket2::SockRef;
@@ -97,6 +97,16 @@ impl Stream {
             Ok(_) => Ok(Early::Octets),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Early::Nothing),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Says one thing without waiting, and closes. For connections that there is no room for: no task, no timer, and
+    /// when the kernel does not take it at once, nothing is said.
+    pub fn dismiss(self, reply: &Reply) {
+        if let Io::Plain(tcp) = &self.io {
+            let mut octets = Vec::with_capacity(128);
+            reply.write(&mut octets);
+            let _said_or_not = SockRef::from(tcp).send(&octets);
         }
     }
 

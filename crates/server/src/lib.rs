@@ -1,1 +1,26 @@
-//! restante server
+//! The SMTP front end: accepts connections, drives the machine, and answers its questions.
+//!
+//! [`Server`] listens and counts; each connection is one task around the machine of the smtp crate. What may be done
+//! is decided behind one seam, [`Authority`]; [`ConfiguredAuthority`] is the one that answers from the configuration.
+//! What is absent: nothing here knows the wire grammar, the disk, or how mail leaves again.
+
+mod authority;
+mod configured;
+mod events;
+mod hops;
+mod intake;
+pub mod limits;
+mod listening;
+mod received;
+mod recipients;
+mod replies;
+mod server;
+mod session;
+mod settings;
+mod slots;
+mod subtrees;
+
+pub use authority::{Authority, Decision};
+pub use configured::ConfiguredAuthority;
+pub use server::{Parts, Server, ServerError};
+pub use settings::{HeldDomain, ListenSettings, ListenTls, ServerLimits, ServerSettings, Service};

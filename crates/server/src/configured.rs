@@ -1,0 +1,146 @@
+//! The authority that answers from the configuration and from the state of the store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use restante_queue::{Destination, QueueStore};
+use restante_smtp::{ContentFacts, EtrnAnswer, EtrnTarget, MailCommand, RcptCommand, Transaction};
+use restante_turn::{Asker, TurnDesk};
+use restante_types::{ClientFacts, Domain, Envelope, Recipient, Reply, UnixMillis};
+
+use crate::authority::{Authority, Decision};
+use crate::recipients::{self, Held};
+use crate::replies;
+use crate::settings::ServerSettings;
+use crate::subtrees::Subtrees;
+
+/// Holds mail for the configured domains and for nobody else.
+pub struct ConfiguredAuthority {
+    settings: ArcSwap<ServerSettings>,
+    store: Arc<dyn QueueStore>,
+    desk: Arc<TurnDesk>,
+    subtrees: Subtrees,
+}
+
+impl fmt::Debug for ConfiguredAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfiguredAuthority").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl ConfiguredAuthority {
+    /// Answers from these settings, this store and this desk.
+    #[must_use]
+    pub fn new(settings: Arc<ServerSettings>, store: Arc<dyn QueueStore>, desk: Arc<TurnDesk>) -> Self {
+        Self { settings: ArcSwap::new(settings), store, desk, subtrees: Subtrees::default() }
+    }
+
+    /// Answers from other settings from now on, also in sessions that run.
+    pub fn reload(&self, settings: Arc<ServerSettings>) {
+        self.settings.store(settings);
+        self.subtrees.clear();
+    }
+
+    fn recipient(&self, transaction: &Transaction, command: &RcptCommand) -> Result<Recipient, Reply> {
+        let settings = self.settings.load();
+        let found = recipients::find(&settings, transaction, command)?;
+        let size = transaction.declared_size.unwrap_or(0);
+        self.store.ready_for_mail(size).map_err(|error| replies::store(&error))?;
+        self.has_room(&settings, &found, size)?;
+        Ok(found.recipient)
+    }
+
+    /// Quotas are looked at here and not again when the content has come: a domain may go over by what was under
+    /// way. Refusing a message that was sent in full would cost its sender more than it saves us.
+    fn has_room(&self, settings: &ServerSettings, found: &Held<'_>, size: u64) -> Result<(), Reply> {
+        let (top, now) = (found.configured, Instant::now());
+        if let Some(quota) = found.held.quota {
+            let held = if found.held.subdomains {
+                self.subtrees.bytes(&*self.store, top, now)
+            } else {
+                self.store.stats(&found.queue).bytes
+            };
+            if held.saturating_add(size.max(1)) > quota {
+                return Err(replies::over_quota());
+            }
+        }
+        if found.queue != *top {
+            let queue = (top, &found.queue);
+            if !self.subtrees.has_room(&*self.store, queue, settings.limits.max_subdomains, now) {
+                return Err(replies::too_many_queues());
+            }
+        }
+        Ok(())
+    }
+
+    fn destinations(&self, envelope: &Envelope, arrived: UnixMillis) -> Result<Vec<Destination>, Reply> {
+        let settings = self.settings.load();
+        let mut destinations: Vec<Destination> = Vec::new();
+        for (index, recipient) in (0..=u16::MAX).zip(&envelope.recipients) {
+            let Some(domain) = recipient.mailbox.domain() else { return Err(replies::relaying()) };
+            match destinations.iter_mut().find(|destination| destination.domain == *domain) {
+                Some(destination) => destination.recipients.push(index),
+                None => destinations.push(destination(&settings, domain, index, arrived)?),
+            }
+        }
+        Ok(destinations)
+    }
+}
+
+fn destination(
+    settings: &ServerSettings,
+    domain: &Domain,
+    index: u16,
+    arrived: UnixMillis,
+) -> Result<Destination, Reply> {
+    // Gone from the configuration since RCPT: whoever sends tries again, and is told then.
+    let Some((_, held)) = settings.domains.find(domain) else { return Err(replies::lost_domain()) };
+    let first_attempt = held.push.then_some(arrived);
+    Ok(Destination { domain: domain.clone(), recipients: vec![index], first_attempt })
+}
+
+impl Authority for ConfiguredAuthority {
+    fn connect<'a>(&'a self, _client: &'a ClientFacts) -> Decision<'a, ()> {
+        Decision::Now(Ok(()))
+    }
+
+    fn mail<'a>(&'a self, _client: &'a ClientFacts, _mail: &'a MailCommand) -> Decision<'a, ()> {
+        Decision::Now(Ok(()))
+    }
+
+    fn rcpt<'a>(
+        &'a self,
+        _client: &'a ClientFacts,
+        transaction: &'a Transaction,
+        rcpt: &'a RcptCommand,
+    ) -> Decision<'a, Recipient> {
+        Decision::Now(self.recipient(transaction, rcpt))
+    }
+
+    fn begin<'a>(&'a self, _client: &'a ClientFacts, transaction: &'a Transaction) -> Decision<'a, ()> {
+        let ready = self.store.ready_for_mail(transaction.declared_size.unwrap_or(0));
+        Decision::Now(ready.map_err(|error| replies::store(&error)))
+    }
+
+    fn content<'a>(
+        &'a self,
+        _client: &'a ClientFacts,
+        envelope: &'a Envelope,
+        _facts: ContentFacts,
+        arrived: UnixMillis,
+    ) -> Decision<'a, Vec<Destination>> {
+        Decision::Now(self.destinations(envelope, arrived))
+    }
+
+    fn etrn<'a>(
+        &'a self,
+        client: &'a ClientFacts,
+        target: &'a EtrnTarget,
+        now: Instant,
+    ) -> Decision<'a, EtrnAnswer> {
+        let (address, identity, tls) = (client.address, client.identity.clone(), client.tls.clone());
+        Decision::Now(self.desk.etrn(&Asker { address, identity, tls }, target, now))
+    }
+}

@@ -1,0 +1,97 @@
+//! One message on its way in.
+
+use restante_queue::{ContentBuffer, Receipt, StoreError};
+use restante_smtp::QueuedAs;
+use restante_types::{QueueId, Reply, UnixMillis};
+
+use crate::events;
+use crate::hops::Hops;
+use crate::replies;
+
+/// A message whose content is coming.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) id: QueueId,
+    pub(crate) arrived: UnixMillis,
+    hops: Hops,
+    hop_limit: usize,
+    body: Body,
+}
+
+/// What there is of it.
+#[derive(Debug)]
+enum Body {
+    /// Everything so far.
+    Coming(ContentBuffer),
+    /// Nothing any more, and why; the machine has yet to hear of it.
+    Refused(Reply),
+    /// As before, and the machine has heard.
+    Told(Reply),
+}
+
+impl Incoming {
+    /// Begins with our own line.
+    pub(crate) fn begin(
+        id: QueueId,
+        arrived: UnixMillis,
+        mut buffer: ContentBuffer,
+        received: &str,
+        hop_limit: usize,
+    ) -> Self {
+        buffer.append(received.as_bytes());
+        Self { id, arrived, hops: Hops::default(), hop_limit, body: Body::Coming(buffer) }
+    }
+
+    /// Takes the next octets, unless it is refused already.
+    pub(crate) fn append(&mut self, octets: &[u8]) {
+        let Body::Coming(buffer) = &mut self.body else { return };
+        if self.hops.pass(octets) > self.hop_limit {
+            self.body = Body::Refused(replies::loops());
+        } else {
+            buffer.append(octets);
+        }
+    }
+
+    /// Brings the buffer back to its bound; what goes wrong becomes the refusal.
+    pub(crate) async fn relieve(&mut self) {
+        let Body::Coming(buffer) = &mut self.body else { return };
+        if !buffer.wants_relief() {
+            return;
+        }
+        if let Err(error) = buffer.relieve().await {
+            self.body = Body::Refused(store_failed(self.id, &error));
+        }
+    }
+
+    /// The refusal, the first time it is asked for.
+    pub(crate) fn newly_refused(&mut self) -> Option<Reply> {
+        let Body::Refused(reply) = &self.body else { return None };
+        let reply = reply.clone();
+        self.body = Body::Told(reply.clone());
+        Some(reply)
+    }
+
+    /// Everything that came, or why it is not kept.
+    pub(crate) fn complete(self) -> Result<ContentBuffer, Reply> {
+        match self.body {
+            Body::Coming(buffer) => Ok(buffer),
+            Body::Refused(reply) | Body::Told(reply) => Err(reply),
+        }
+    }
+}
+
+/// The cause is for the log, the reply is bland.
+pub(crate) fn store_failed(id: QueueId, error: &StoreError) -> Reply {
+    events::store_failed(id, error);
+    replies::store(error)
+}
+
+/// The queue's receipt, in the form that the machine's 250 wants. Nothing else makes one.
+#[derive(Debug)]
+pub(crate) struct Stored(pub(crate) Receipt);
+
+impl QueuedAs for Stored {
+    fn queue_id(&self) -> QueueId {
+        self.0.id()
+    }
+}

@@ -1,0 +1,198 @@
+//! Answers one machine's questions.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use restante_net::ServerHandler;
+use restante_queue::{NewMessage, QueueStore};
+use restante_smtp::{
+    Ask, Begin, ContentFacts, ContentSink, Etrn, EtrnTarget, Event, Mail, MailCommand, Queued, Rcpt,
+    RcptCommand, ServerSession,
+};
+use restante_types::{ClientFacts, Envelope, Reply, UnixMillis};
+
+use crate::authority::Authority;
+use crate::events;
+use crate::intake::{Incoming, Stored, store_failed};
+use crate::received::Received;
+use crate::settings::ServerSettings;
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) authority: Arc<dyn Authority>,
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) settings: ArcSwap<ServerSettings>,
+}
+
+/// One connection's handler.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    /// Boxed: a session that waits for its next message carries nothing of it.
+    incoming: Option<Box<Incoming>>,
+    /// Messages accepted so far.
+    pub(crate) accepted: u64,
+}
+
+type Machine = ServerSession<Stored>;
+
+impl Session {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, incoming: None, accepted: 0 }
+    }
+
+    async fn mail(&self, session: &mut Machine, ask: Ask<Mail>, command: &MailCommand) {
+        match self.shared.authority.mail(session.client(), command).made().await {
+            Ok(()) => session.grant(ask, ()),
+            Err(reply) => {
+                events::sender_refused(session.client(), &command.sender, &reply);
+                session.refuse(ask, reply);
+            }
+        }
+    }
+
+    async fn rcpt(&self, session: &mut Machine, ask: Ask<Rcpt>, command: &RcptCommand) {
+        let answer = match session.transaction() {
+            Some(transaction) => {
+                self.shared.authority.rcpt(session.client(), transaction, command).made().await
+            }
+            None => Err(out_of_order()),
+        };
+        match answer {
+            Ok(recipient) => session.grant(ask, recipient),
+            Err(reply) => {
+                let sender = session.transaction().map(|transaction| &transaction.envelope.sender);
+                events::recipient_refused(session.client(), sender, &command.path, &reply);
+                session.refuse(ask, reply);
+            }
+        }
+    }
+
+    async fn begin(&mut self, session: &mut Machine, ask: Ask<Begin>) {
+        let answer = match session.transaction() {
+            Some(transaction) => self.shared.authority.begin(session.client(), transaction).made().await,
+            None => Err(out_of_order()),
+        };
+        let started = answer.and_then(|()| self.start(session));
+        match started {
+            Ok(incoming) => {
+                self.incoming = Some(incoming);
+                session.grant(ask, ());
+            }
+            Err(reply) => {
+                events::content_refused(session.client(), None, &reply);
+                session.refuse(ask, reply);
+            }
+        }
+    }
+
+    fn start(&self, session: &Machine) -> Result<Box<Incoming>, Reply> {
+        let envelope = &session.transaction().ok_or_else(out_of_order)?.envelope;
+        let settings = self.shared.settings.load();
+        let arrived = UnixMillis::from(SystemTime::now());
+        let id = self.shared.store.mint(arrived);
+        let (client, esmtp, hostname) = (session.client(), session.is_esmtp(), &settings.hostname);
+        let received = Received { hostname, client, esmtp, envelope, id, arrived }.line();
+        let buffer = self.shared.store.begin_content();
+        Ok(Box::new(Incoming::begin(id, arrived, buffer, &received, settings.limits.hop_limit)))
+    }
+
+    async fn content_ends(
+        &mut self,
+        session: &mut Machine,
+        ask: Ask<Queued<Stored>>,
+        envelope: Envelope,
+        facts: ContentFacts,
+    ) {
+        let Some(incoming) = self.incoming.take() else { return session.refuse(ask, out_of_order()) };
+        let id = incoming.id;
+        match self.keep(session.client(), incoming, envelope, facts).await {
+            Ok(stored) => {
+                self.accepted += 1;
+                session.grant(ask, stored);
+            }
+            Err(reply) => {
+                events::content_refused(session.client(), Some(id), &reply);
+                session.refuse(ask, reply);
+            }
+        }
+    }
+
+    /// [5321-4.2.5] The way to the 250: policy, then durable, then the receipt. A client that goes away meanwhile
+    /// finds its message kept; it never heard so and may send it again, which is the lesser evil (RFC 1047).
+    async fn keep(
+        &self,
+        client: &ClientFacts,
+        incoming: Box<Incoming>,
+        envelope: Envelope,
+        facts: ContentFacts,
+    ) -> Result<Stored, Reply> {
+        let (id, arrived) = (incoming.id, incoming.arrived);
+        let buffer = incoming.complete()?;
+        let destinations = self.shared.authority.content(client, &envelope, facts, arrived).made().await?;
+        let content = buffer.seal().await.map_err(|error| store_failed(id, &error))?;
+        let told = events::Accepted::if_told(client, &envelope, &destinations, content.len(), facts);
+        let message = NewMessage { id, envelope, client: client.clone(), arrived, content, destinations };
+        let receipt = self.shared.store.accept(message).await.map_err(|error| store_failed(id, &error))?;
+        events::accepted(id, told.as_ref());
+        Ok(Stored(receipt))
+    }
+
+    async fn etrn(&self, session: &mut Machine, ask: Ask<Etrn>, target: &EtrnTarget) {
+        match self.shared.authority.etrn(session.client(), target, Instant::now()).made().await {
+            Ok(answer) => session.grant(ask, answer),
+            Err(reply) => session.refuse(ask, reply),
+        }
+    }
+}
+
+/// The machine asks about a transaction only while it has one.
+fn out_of_order() -> Reply {
+    Reply::new(503, (5, 5, 1), "bad sequence of commands")
+}
+
+impl ContentSink for Session {
+    fn content(&mut self, octets: &[u8]) {
+        if let Some(incoming) = &mut self.incoming {
+            incoming.append(octets);
+        }
+    }
+}
+
+impl ServerHandler for Session {
+    type Proof = Stored;
+
+    async fn connected(&mut self, client: &ClientFacts) -> Result<(), Reply> {
+        let answer = self.shared.authority.connect(client).made().await;
+        answer.inspect_err(|reply| events::client_refused(client, reply))
+    }
+
+    fn sink(&mut self) -> &mut dyn ContentSink {
+        self
+    }
+
+    async fn flowed(&mut self, session: &mut Machine) {
+        let Some(incoming) = &mut self.incoming else { return };
+        incoming.relieve().await;
+        if let Some(reply) = incoming.newly_refused() {
+            events::content_refused(session.client(), Some(incoming.id), &reply);
+            session.void_content(reply);
+        }
+    }
+
+    async fn event(&mut self, session: &mut Machine, event: Event<Stored>) {
+        match event {
+            Event::Mail(ask, command) => self.mail(session, ask, &command).await,
+            Event::Rcpt(ask, command) => self.rcpt(session, ask, &command).await,
+            Event::Begin(ask) => self.begin(session, ask).await,
+            Event::ContentEnds(ask, envelope, facts) => {
+                self.content_ends(session, ask, envelope, facts).await
+            }
+            Event::ContentVoid => self.incoming = None,
+            Event::Etrn(ask, target) => self.etrn(session, ask, &target).await,
+            Event::BadCommand(reply) => events::bad_command(session.client(), &reply),
+            // The name is in the client's facts; the other two are the loop's.
+            Event::Hello(_) | Event::StartTls(_) | Event::Close => {}
+        }
+    }
+}
