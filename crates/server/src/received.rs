@@ -123,12 +123,12 @@ fn civil(days: u64) -> (u64, usize, u64) {
 
 #[cfg(test)]
 mod tests {
-    use restante_types::{Body, Recipient, ReversePath, TlsFacts};
+    use restante_types::{Body, Mailbox, Recipient, ReversePath, TlsFacts};
 
     use super::*;
 
     fn envelope(recipients: &[&str], smtputf8: bool) -> Envelope {
-        let recipients = recipients.iter().map(|text| Recipient::from(text.parse().unwrap()));
+        let recipients = recipients.iter().map(|text| Recipient::from(text.parse::<Mailbox>().unwrap()));
         Envelope {
             sender: ReversePath::Null,
             recipients: recipients.collect(),
