@@ -189,6 +189,14 @@ impl ClientSession {
         }
     }
 
+    /// Whether the server could take this at all, room or no room.
+    ///
+    /// # Errors
+    /// [`Unsendable`], but never [`Unsendable::NoRoom`].
+    pub fn check(&self, job: &MailJob) -> Result<(), Unsendable> {
+        job.check(&self.server)
+    }
+
     /// Begins a transaction. Its content is wanted later, see [`wants_content`](Self::wants_content); its end comes
     /// as [`ClientEvent::Finished`].
     ///
