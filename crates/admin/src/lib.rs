@@ -3,9 +3,18 @@
 //! Everything goes through the [`QueueStore`](restante_queue::QueueStore) and through [`Operations`], which the
 //! program fulfils. Peers are known by the credentials of their socket; nothing here listens on a network.
 
+mod events;
+mod handlers;
 mod limits;
+mod lines;
+mod listener;
 mod operations;
+mod peer;
+mod refusal;
+mod router;
 mod server;
+mod socket;
+mod view;
 
 pub use operations::{DomainPolicy, Operations};
 pub use server::{AdminServer, Settings, StartError, start};

@@ -30,6 +30,8 @@ pub(crate) const MAX_REASON: usize = 512;
 pub(crate) const MAX_DOMAINS: usize = 1000;
 /// Octets of content that are read to find the end of the header section.
 pub(crate) const MAX_HEADERS: usize = 64 * 1024;
+/// Entries that `show` collects of one message: one per recipient at most, and an envelope holds 1000.
+pub(crate) const MAX_MESSAGE_ENTRIES: usize = 2000;
 /// Entries shown by a preview.
 pub(crate) const PREVIEW: usize = 10;
 /// Names listed in an error or a health report.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
-use restante_queue::{Started, StoreError};
+use restante_queue::Started;
+use restante_turn::FlushError;
 use restante_types::{Domain, UnixMillis};
 
 /// What the configuration says about one domain, as far as lists and `status` show it.
@@ -18,7 +18,6 @@ pub struct DomainPolicy {
 }
 
 /// What only the program knows or can do. Everything else goes through the store.
-#[async_trait]
 pub trait Operations: Send + Sync + 'static {
     /// The time; a test gives its own.
     fn now(&self) -> UnixMillis {
@@ -38,8 +37,8 @@ pub trait Operations: Send + Sync + 'static {
     /// Starts a drain for the operator, as ETRN would, without ETRN's interval and authorisation.
     ///
     /// # Errors
-    /// As `QueueStore::start_drain`.
-    async fn flush(&self, domain: &Domain) -> Result<Started, StoreError>;
+    /// Unknown, stopped, or the store cannot now; `TurnDesk::flush` knows.
+    fn flush(&self, domain: &Domain) -> Result<Started, FlushError>;
 
     /// What else a monitor should warn of, one line each: a configuration that could not be reloaded, a certificate
     /// that ran out.

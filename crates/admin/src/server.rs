@@ -4,9 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::geteuid;
 use restante_queue::QueueStore;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use crate::events;
+use crate::limits::STOP_PATIENCE;
+use crate::listener::AdminListener;
 use crate::operations::Operations;
+use crate::peer::{Access, Peer};
+use crate::router::{Shared, router};
+use crate::socket::{self, Place};
 
 /// Where the interface listens.
 #[derive(Debug, Clone)]
@@ -29,25 +39,38 @@ pub enum StartError {
     #[error("{} is there and is no socket", .0.display())]
     NotASocket(PathBuf),
     /// The system said no.
-    #[error("{}: {1}", .0.display())]
-    Io(PathBuf, #[source] io::Error),
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What it was asked about.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        error: io::Error,
+    },
 }
 
 /// The running interface.
 #[derive(Debug)]
 pub struct AdminServer {
-    socket: PathBuf,
+    place: Place,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
 }
 
 impl AdminServer {
     /// Where it listens.
     #[must_use]
     pub fn socket(&self) -> &Path {
-        &self.socket
+        self.place.path()
     }
 
     /// Ends open streams, waits a little for them, and removes the socket.
-    pub async fn stop(self) {}
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if timeout(STOP_PATIENCE, &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
+    }
 }
 
 /// Binds the socket and serves on it until [`AdminServer::stop`].
@@ -59,6 +82,23 @@ pub async fn start(
     store: Arc<dyn QueueStore>,
     operations: Arc<dyn Operations>,
 ) -> Result<AdminServer, StartError> {
-    let _ = (store, operations);
-    Ok(AdminServer { socket: settings.socket })
+    let (listener, place) = socket::bind(&settings.socket, &settings.group)?;
+    let (stop, stopping) = watch::channel(false);
+    let access = Access { own: geteuid().as_raw(), group: place.group };
+    let shared = Shared { store, operations, access, version: settings.version, stopping: stopping.clone() };
+    let service = router(Arc::new(shared)).into_make_service_with_connect_info::<Peer>();
+    let serve = axum::serve(AdminListener::new(listener), service);
+    let serve = serve.with_graceful_shutdown(stopped(stopping));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serve.await {
+            events::ended(&error);
+        }
+    });
+    events::listening(place.path());
+    Ok(AdminServer { place, stop, serving })
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

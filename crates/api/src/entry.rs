@@ -108,3 +108,11 @@ pub struct ListEnd {
     /// Where to go on, if there may be more.
     pub next: Option<String>,
 }
+
+/// The query of a message's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentQuery {
+    /// The queue to read it through; without it, any that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
+}

@@ -19,7 +19,7 @@ mod time;
 
 pub use change::{ApplyReport, BackupProgress, BackupReport, BackupRequest, ChangeProgress, ChangeRequest};
 pub use client::{Client, ContentStream, LineStream, Streamed};
-pub use entry::{EntryView, ListEnd, ListQuery, MessageView, RecipientView, TlsView};
+pub use entry::{ContentQuery, EntryView, ListEnd, ListQuery, MessageView, RecipientView, TlsView};
 pub use error::{ApiError, ClientError, ErrorCode};
 pub use filter::{CommaList, EntryFilter};
 pub use flush::{FlushEnd, FlushEvent, FlushRequest};

@@ -16,7 +16,7 @@ pub use lines::{LineStream, Streamed};
 use crate::change::{
     ApplyReport, BackupProgress, BackupReport, BackupRequest, ChangeProgress, ChangeRequest,
 };
-use crate::entry::{EntryView, ListEnd, ListQuery, MessageView};
+use crate::entry::{ContentQuery, EntryView, ListEnd, ListQuery, MessageView};
 use crate::error::{ApiError, ClientError, ErrorCode};
 use crate::flush::{FlushEnd, FlushEvent, FlushRequest};
 use crate::health::HealthReport;
@@ -78,9 +78,10 @@ impl Client {
         self.answer(self.request(Method::GET, &paths::message(id))).await
     }
 
-    /// A message's content, byte for byte.
-    pub async fn content(&self, id: QueueId) -> Result<ContentStream, ClientError> {
-        let response = self.send(self.request(Method::GET, &paths::content(id))).await?;
+    /// A message's content, byte for byte, through one of its queues or whichever has it.
+    pub async fn content(&self, id: QueueId, domain: Option<&Domain>) -> Result<ContentStream, ClientError> {
+        let query = ContentQuery { domain: domain.cloned() };
+        let response = self.send(self.request(Method::GET, &paths::content(id)).query(&query)).await?;
         Ok(ContentStream::new(response, self.socket.clone()))
     }
 
