@@ -61,10 +61,10 @@ mod tests {
     async fn the_source_address_is_kept() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local().unwrap();
-        let source = Some("127.0.0.2".parse().unwrap());
-        let connecting = Connecting { address, source, limit: Duration::from_secs(5) };
+        let source = "127.0.0.2".parse().unwrap();
+        let connecting = Connecting { address, source: Some(source), limit: Duration::from_secs(5) };
         let (there, here) = tokio::join!(connecting.connect(), listener.accept());
-        assert_eq!(here.unwrap().peer().ip(), source.unwrap());
+        assert_eq!(here.unwrap().peer().ip(), source);
         assert_eq!(there.unwrap().peer(), address);
     }
 

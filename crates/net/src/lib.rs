@@ -18,6 +18,7 @@ pub use buffers::{Buffer, Buffers};
 pub use client_loop::{ClientConnection, UpgradeError};
 pub use connect::{ConnectError, Connecting};
 pub use listen::{ListenError, Listener, is_exhaustion};
+pub use rustls::pki_types::ServerName;
 pub use server_loop::{Connection, Ended, ServerHandler, Stop, serve};
 pub use stream::{Early, Stream};
 pub use tls_client::ClientTls;

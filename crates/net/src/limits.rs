@@ -6,9 +6,6 @@ use std::time::Duration;
 pub const READ_BUFFER: usize = 32 * 1024;
 /// Read buffers kept for reuse; more than this many sessions are seldom in the middle of a read at one moment.
 pub const SPARE_BUFFERS: usize = 64;
-/// Octets handed to the machine at once. Every command may be answered with a few hundred octets, so this bounds
-/// what a client that only asks and never reads can make us hold.
-pub const SLICE: usize = 4 * 1024;
 /// Octets of answers that are written even though more commands are waiting to be read.
 pub const TRANSMIT_FLUSH: usize = 16 * 1024;
 /// Octets of transmit buffer that an idle session keeps.

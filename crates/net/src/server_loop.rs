@@ -61,7 +61,7 @@ pub struct Connection {
     pub config: Arc<ServerConfig>,
     /// For STARTTLS and implicit TLS; without it STARTTLS is answered 454.
     pub tls: Option<Arc<ServerTls>>,
-    /// TLS before anything is said (RFC 8314 3.3); wants `tls`.
+    /// [8314-3.3] TLS before anything is said; wants `tls`.
     pub implicit: bool,
     /// Shared by all connections.
     pub buffers: Buffers,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::buffers::{Buffer, Buffers};
-use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, SLICE, TRANSMIT_FLUSH, TRANSMIT_KEPT};
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, TRANSMIT_FLUSH, TRANSMIT_KEPT};
 use crate::server_loop::wait::{self, Alarm, Woken};
 use crate::server_loop::{Connection, Ended, ServerHandler, Stop};
 use crate::stream::{Early, Stream};
@@ -103,10 +103,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         match self.stream.nothing_early() {
             Ok(Early::Nothing) => self.session.greet(),
             Ok(Early::Octets) => {
-                self.session.turn_away(&Reply::new(554, (5, 5, 0), "talked before the greeting"));
-                self.flush().await?;
-                wait::linger(&mut self.stream, self.buffers).await;
-                return Err(Ended::EarlyTalker);
+                return Err(self.talked_early(Ended::EarlyTalker).await?);
             }
             Ok(Early::Closed) => return Err(Ended::Eof),
             Err(error) => return Err(Ended::Broken(error)),
@@ -114,9 +111,14 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         Ok(())
     }
 
-    /// Deals with every event there is, then writes what there is to say, unless more is waiting to be read.
+    /// Deals with every event there is, then writes what there is to say.
+    ///
+    /// [2920-3.2] Answers to MAIL and RCPT may wait for those of the rest of their group, so that a pipelined envelope
+    /// costs one write. Nothing else waits, and these only while there is more to read.
     async fn answer(&mut self) -> Result<Next, Ended> {
+        let mut group = false;
         while let Some(event) = self.session.poll_event() {
+            group = matches!(event, Event::Mail(..) | Event::Rcpt(..));
             match event {
                 Event::Close => {
                     self.flush().await?;
@@ -131,8 +133,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             }
         }
         self.session.poll_transmit(&mut self.transmit);
-        // [2920-b] One write per batch of pipelined commands, as long as the batch is bounded.
-        if self.unread.is_none() || self.transmit.len() >= TRANSMIT_FLUSH {
+        if !group || self.unread.is_none() || self.transmit.len() >= TRANSMIT_FLUSH {
             self.flush().await?;
         }
         Ok(Next::Here)
@@ -168,11 +169,11 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         Ok(())
     }
 
-    /// Hands unread octets to the machine, until it asks something or a slice is taken.
+    /// Hands unread octets to the machine, until it wants to be heard or all are taken.
     async fn take_in(&mut self) {
         let Some(unread) = &mut self.unread else { return };
-        let slice = &unread.buffer[unread.from..unread.to.min(unread.from + SLICE)];
-        let taken = self.session.handle_bytes(Instant::now(), slice, self.handler.sink());
+        let octets = &unread.buffer[unread.from..unread.to];
+        let taken = self.session.handle_bytes(Instant::now(), octets, self.handler.sink());
         unread.from += taken;
         if unread.from == unread.to {
             self.unread = None;
@@ -180,7 +181,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         self.handler.flowed(&mut self.session).await;
     }
 
-    /// [3207-b] [3207-c] Nothing early crosses the change of layer: what stands behind STARTTLS was sent in clear,
+    /// [3207-early] Nothing early crosses the change of layer: what stands behind STARTTLS was sent in clear,
     /// perhaps by somebody in between, and must not be read as if it had come inside TLS. Looking comes last, right
     /// before the 220, because whether octets are there when the *command* is parsed depends on how TCP cut the
     /// stream.
@@ -196,11 +197,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             Early::Nothing => {}
             Early::Closed => return Err(Ended::Eof),
             Early::Octets => {
-                self.session.refuse(ask, Reply::new(554, (5, 5, 0), "nothing may stand behind STARTTLS"));
-                self.flush().await?;
-                self.unread = None;
-                wait::linger(&mut self.stream, self.buffers).await;
-                return Err(Ended::EarlyTls);
+                return Err(self.talked_early(Ended::EarlyTls).await?);
             }
         }
         self.session.grant(ask, ());
@@ -208,11 +205,25 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         Ok(Some(tls))
     }
 
+    /// 554 5.5.0, and nothing of what came is read as anything.
+    async fn talked_early(&mut self, ended: Ended) -> Result<Ended, Ended> {
+        self.session.talked_early();
+        while let Some(event) = self.session.poll_event() {
+            if let Event::BadCommand(_) = event {
+                self.handler.event(&mut self.session, event).await;
+            }
+        }
+        self.flush().await?;
+        self.unread = None;
+        wait::linger(&mut self.stream, self.buffers).await;
+        Ok(ended)
+    }
+
     fn look(&mut self) -> Result<Early, Ended> {
         self.stream.nothing_early().map_err(Ended::Broken)
     }
 
-    /// [3207-d] The machine inside TLS is a new one: nothing learnt in clear is known to it.
+    /// [3207-4.2] The machine inside TLS is a new one: nothing learnt in clear is known to it.
     async fn upgrade(mut self, tls: &ServerTls) -> Result<Self, Ended> {
         self.stream = handshake(self.stream, Some(tls)).await?;
         self.session =

@@ -1,17 +1,25 @@
 //! TLS on both sides, and certificates that are replaced under way.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use restante_net::{ClientTls, Early, ServerTls, Stream, TlsError};
+use restante_net::{ClientTls, Connecting, Early, Listener, ServerTls, Stream, TlsError};
 use restante_types::TlsFacts;
-use support::{Pair, connected};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
+use crate::certificates::Pair;
+
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Two ends of one connection: the one that connected, and the one that accepted.
+async fn connected() -> (Stream, Stream) {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local().unwrap();
+    let connecting = Connecting { address, source: None, limit: Duration::from_secs(5) };
+    let (there, here) = tokio::join!(connecting.connect(), listener.accept());
+    (there.unwrap(), here.unwrap())
+}
 
 async fn secured(tls: &ServerTls) -> (Stream, Stream) {
     let (there, here) = connected().await;
