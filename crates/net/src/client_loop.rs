@@ -46,6 +46,14 @@ pub enum UpgradeError {
     Tls(#[from] TlsError),
 }
 
+impl UpgradeError {
+    /// Whether it was the handshake itself, so that the same server may still be talked to in clear.
+    #[must_use]
+    pub const fn is_handshake(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
     /// Puts a machine on a stream.
     #[must_use]

@@ -147,6 +147,12 @@ impl ClientSession {
         self.events.pop_front()
     }
 
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Moves what is to be sent to the end of `out`; true if anything was. Call it when what it gave before is on
     /// its way: deadlines assume so.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
