@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use restante_net::UpgradeError;
 use restante_queue::{DrainCause, StoreError};
 use restante_types::{Domain, Mailbox, Printable, QueueId, Reply};
 use tokio::task::JoinError;
@@ -100,4 +101,19 @@ pub(crate) fn purged(domain: &Domain, id: QueueId) {
 /// The store could not expire or purge now.
 pub(crate) fn housekeeping_failed(domain: &Domain, error: &StoreError) {
     tracing::warn!(event = "housekeeping_failed", %domain, %error);
+}
+
+/// TLS with a next hop failed; `again` tells that the mail goes in clear over a second connection.
+pub(crate) fn tls_failed(domain: &Domain, hop: &str, error: &UpgradeError, again: bool) {
+    tracing::warn!(event = "tls_failed", %domain, hop, %error, again_in_clear = again);
+}
+
+/// The content of a message cannot be read; nothing was said about it, it stays.
+pub(crate) fn unreadable(domain: &Domain, id: QueueId, error: &StoreError) {
+    tracing::error!(event = "unreadable", %domain, %id, %error);
+}
+
+/// What the network said when a connection broke.
+pub(crate) fn connection_lost(domain: &Domain, hop: &str, error: &std::io::Error) {
+    tracing::info!(event = "connection_lost", %domain, hop, %error);
 }

@@ -2,6 +2,7 @@
 
 mod book;
 mod carrier;
+mod courier;
 mod delivery;
 mod dispatch;
 mod drain;
@@ -20,6 +21,7 @@ use restante_types::UnixMillis;
 
 pub use book::PrimaryBook;
 pub use carrier::{Carrier, Errand, Trip};
+pub use courier::Courier;
 pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};

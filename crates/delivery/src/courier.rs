@@ -1,0 +1,149 @@
+//! The courier: opens a connection to a next hop, and carries over it what a feed gives.
+
+mod greet;
+mod parcels;
+mod round;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use restante_net::{ClientConnection, ClientTls, ConnectError, Connecting, ServerName, Stream};
+use restante_smtp::{ClientConfig, End};
+use restante_types::Reply;
+
+use crate::carrier::{Carrier, Errand, Trip};
+use crate::events;
+use crate::feed::Feed;
+use crate::route::Hop;
+use crate::settings::{DeliverySettings, TlsPolicy};
+
+use greet::{Layer, Party, Unready, greet};
+use round::Round;
+
+/// Carries by SMTP, RFC 5321.
+#[derive(Debug, Clone)]
+pub struct Courier {
+    tls: ClientTls,
+}
+
+impl Default for Courier {
+    fn default() -> Self {
+        Self::new(ClientTls::opportunistic())
+    }
+}
+
+impl Courier {
+    /// A courier that starts TLS like this.
+    #[must_use]
+    pub const fn new(tls: ClientTls) -> Self {
+        Self { tls }
+    }
+
+    async fn attempt(&self, errand: &Errand, hop: &str, layer: Layer) -> Result<Trip, Unready> {
+        let source = errand.settings.source_for(errand.hop.address.ip());
+        let connecting = Connecting { address: errand.hop.address, source, limit: errand.connect_timeout };
+        let stream = match connecting.connect().await {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Trip::Unused(unreachable(&error, hop))),
+        };
+        let config = Arc::new(config(&errand.settings));
+        let name = server_name(&errand.hop);
+        let party = Party { config: &config, tls: &self.tls, name: &name };
+        let connection = Box::pin(greet(stream, &party, layer)).await?;
+        Ok(carry_over(connection, &errand.feed, hop).await)
+    }
+}
+
+#[async_trait]
+impl Carrier for Courier {
+    async fn carry(&self, errand: Errand) -> Trip {
+        let hop = errand.hop.to_string();
+        let layer = match errand.tls {
+            TlsPolicy::Opportunistic => Layer::IfOffered,
+            TlsPolicy::Require => Layer::Required,
+            // Never in clear, and never verified with less than what was asked for.
+            TlsPolicy::Verify | TlsPolicy::Dane | TlsPolicy::MtaSts => {
+                return Trip::Unused(Reply::new(450, (4, 7, 4), "this TLS policy cannot be enforced here"));
+            }
+        };
+        let first = self.attempt(&errand, &hop, layer).await;
+        let Err(Unready::Handshake(error)) = &first else {
+            return first.unwrap_or_else(|why| unused(why, &hop));
+        };
+        events::tls_failed(errand.feed.domain(), &hop, error, layer == Layer::IfOffered);
+        if layer != Layer::IfOffered || !error.is_handshake() {
+            return first.unwrap_or_else(|why| unused(why, &hop));
+        }
+        // RFC 7435: where nothing better was promised, mail in clear is better than no mail; once, and logged.
+        self.attempt(&errand, &hop, Layer::Clear).await.unwrap_or_else(|why| unused(why, &hop))
+    }
+}
+
+/// Carries over a connection whose server is ready for mail: one we opened, or one that was turned.
+async fn carry_over(connection: ClientConnection<Stream>, feed: &Feed, hop: &str) -> Trip {
+    let over = Box::pin(Round::new(connection, feed, hop).run()).await;
+    let reply = match (&over.store, said(&over.end, hop)) {
+        (Some(_), _) => Some(Reply::new(451, (4, 3, 0), "our own store failed")),
+        (None, reply) => reply,
+    };
+    match (over.end, reply, over.tried) {
+        (End::LoopsToSelf(_), ..) => Trip::Ourselves,
+        (_, None, _) => Trip::Finished,
+        (_, Some(reply), true) => Trip::Broken(reply),
+        (_, Some(reply), false) => Trip::Unused(reply),
+    }
+}
+
+fn config(settings: &DeliverySettings) -> ClientConfig {
+    let hostname = settings.hostname.clone();
+    let own_names = std::iter::once(&hostname).chain(&settings.own_names).cloned().collect();
+    ClientConfig { hostname, own_names }
+}
+
+/// What we ask for in the handshake: the host's name where it has one.
+fn server_name(hop: &Hop) -> ServerName<'static> {
+    let named = hop.name.as_ref().and_then(|name| ServerName::try_from(name.as_str().to_owned()).ok());
+    named.unwrap_or_else(|| ServerName::from(hop.address.ip()))
+}
+
+fn unused(why: Unready, hop: &str) -> Trip {
+    match why {
+        Unready::Ended(End::LoopsToSelf(_)) => Trip::Ourselves,
+        Unready::Ended(end) => Trip::Unused(said(&end, hop).unwrap_or_else(|| lost(hop))),
+        Unready::Handshake(error) => {
+            Trip::Unused(Reply::new(450, (4, 7, 5), format!("no TLS with {hop}: {error}")))
+        }
+        Unready::NoTls(reply) => Trip::Unused(reply),
+    }
+}
+
+fn lost(hop: &str) -> Reply {
+    Reply::new(450, (4, 4, 2), format!("connection to {hop} lost"))
+}
+
+/// How the end of a conversation is recorded; `None` where it went as it should. RFC 3463 3.5: X.4.1 no answer, X.4.2
+/// bad connection; 3.6: X.5.0 other protocol status.
+fn said(end: &End, hop: &str) -> Option<Reply> {
+    let (subject, detail) = match end {
+        End::Quit => return None,
+        End::Refused { reply, .. } => return Some(reply.clone()),
+        End::LoopsToSelf(_) => (4, 6),
+        End::Lost(_) | End::TimedOut(_) => (4, 2),
+        End::Protocol(_) => (5, 0),
+        End::Abandoned => (3, 0),
+    };
+    Some(Reply::new(450, (4, subject, detail), format!("{hop}: {end}")))
+}
+
+fn unreachable(error: &ConnectError, hop: &str) -> Reply {
+    let text = match error {
+        ConnectError::Slow => format!("connection to {hop} timed out"),
+        ConnectError::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            format!("connection refused by {hop}")
+        }
+        ConnectError::Io(error) => format!("no connection to {hop}: {error}"),
+    };
+    Reply::new(450, (4, 4, 1), text)
+}

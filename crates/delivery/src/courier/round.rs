@@ -1,0 +1,302 @@
+//! One round over one connection: takes messages from the feed while the window has room, hands in what came of them.
+
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use restante_net::ClientConnection;
+use restante_queue::{ContentReader, Outcome, StoreError, Work};
+use restante_smtp::{ClientEvent, End, Finished, MailJob, Room as Window, Stage, TransactionId};
+use restante_types::{QueueId, Reply};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::parcels::{Group, Parcels, Return, deferred};
+use crate::events;
+use crate::feed::{Feed, Room};
+
+/// How a round ended.
+#[derive(Debug)]
+pub(super) struct RoundEnd {
+    /// As the machine saw it.
+    pub(super) end: End,
+    /// At least one message was tried.
+    pub(super) tried: bool,
+    /// Our own store failed, and the round was ended for that.
+    pub(super) store: Option<StoreError>,
+}
+
+/// The content that is being sent.
+struct Loading {
+    transaction: TransactionId,
+    id: QueueId,
+    content: ContentReader,
+    piece: Bytes,
+}
+
+/// How far the machine was filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    /// There is a message to send.
+    More,
+    /// Nothing is left to do but wait for the network.
+    Enough,
+    /// The network was waited for already.
+    Looked,
+}
+
+pub(super) struct Round<'a, S> {
+    connection: ClientConnection<S>,
+    feed: &'a Feed,
+    hop: &'a str,
+    parcels: Parcels,
+    loading: Option<Loading>,
+    /// The feed has nothing that fits at the moment.
+    dry: bool,
+    /// Nothing more is taken.
+    closing: bool,
+    tried: bool,
+    store: Option<StoreError>,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
+    pub(super) fn new(connection: ClientConnection<S>, feed: &'a Feed, hop: &'a str) -> Self {
+        Self {
+            connection,
+            feed,
+            hop,
+            parcels: Parcels::default(),
+            loading: None,
+            dry: false,
+            closing: false,
+            tried: false,
+            store: None,
+        }
+    }
+
+    /// To its end. The machine's deadlines bound every wait on the network.
+    pub(super) async fn run(mut self) -> RoundEnd {
+        loop {
+            while let Some(event) = self.connection.poll_event() {
+                match event {
+                    ClientEvent::Finished(finished) => self.finish(finished).await,
+                    ClientEvent::Ended(end) => return self.leave(end).await,
+                    // Asked for before a round or by the agent, never in it.
+                    ClientEvent::Ready | ClientEvent::TlsGranted => {}
+                    ClientEvent::TlsRefused(_) | ClientEvent::Etrn(_) => {}
+                }
+            }
+            if self.fill().await == Filled::Looked || self.connection.session().has_events() {
+                continue;
+            }
+            if self.closing && self.parcels.is_empty() && self.connection.session().is_idle() {
+                self.connection.session_mut().quit(Instant::now());
+            }
+            self.connection.exchange().await;
+        }
+    }
+
+    /// Hands the machine whatever it takes.
+    async fn fill(&mut self) -> Filled {
+        while self.connection.is_hungry() && !self.connection.session().has_events() {
+            if self.connection.session().wants_content().is_some() {
+                self.pump().await;
+                continue;
+            }
+            let window = self.connection.session().room();
+            if window.is_none() {
+                return Filled::Enough;
+            }
+            if self.parcels.next().is_none() {
+                match self.take_work(window).await {
+                    Filled::More => {}
+                    other => return other,
+                }
+            }
+            let fits = |(group, work): (&Group, &Work)| window.takes(work.size, group.recipients.len());
+            if !self.parcels.next().is_some_and(fits) {
+                return Filled::Enough;
+            }
+            self.send_next().await;
+        }
+        Filled::Enough
+    }
+
+    /// Gets the next message.
+    async fn take_work(&mut self, window: Window) -> Filled {
+        let alone = self.parcels.is_empty();
+        if self.closing || (self.dry && !alone) {
+            return Filled::Enough;
+        }
+        let room = Room { messages: window.messages, octets: window.octets, alone };
+        let work = tokio::select! {
+            biased;
+            work = self.feed.next(room) => work,
+            // Answers are heard while a page is read; both sides of this may be dropped.
+            () = self.connection.exchange() => return Filled::Looked,
+        };
+        match work {
+            Some(work) => {
+                self.parcels.take(work);
+                return Filled::More;
+            }
+            None if alone => self.closing = true,
+            None => self.dry = true,
+        }
+        Filled::Enough
+    }
+
+    /// Begins a transaction for the next group, once its content is open and its first piece is read: what is damaged
+    /// shows before anything was said about it.
+    async fn send_next(&mut self) {
+        let Some((group, work)) = self.parcels.next() else { return };
+        let id = group.id;
+        let job = MailJob {
+            envelope: work.envelope.clone(),
+            recipients: group.recipients.clone(),
+            size: work.size,
+        };
+        if let Err(reason) = self.connection.session().check(&job) {
+            return match reason.reply() {
+                Some(reply) => self.fail_next(reply).await,
+                None => self.withdraw(id, true).await,
+            };
+        }
+        let (content, piece) = match open(self.feed, work).await {
+            Ok(opened) => opened,
+            Err(error) => return self.spoil(id, error).await,
+        };
+        match self.connection.session_mut().send(Instant::now(), job) {
+            Ok(transaction) => {
+                self.tried = true;
+                self.parcels.sent(transaction);
+                self.loading = Some(Loading { transaction, id, content, piece });
+            }
+            // The window was asked just before; whatever this is, the message must not be asked about for ever.
+            Err(_) => self.withdraw(id, true).await,
+        }
+    }
+
+    /// Hands over one piece of content.
+    async fn pump(&mut self) {
+        let Some((wanted, _)) = self.connection.session().wants_content() else { return };
+        let Some(loading) = self.loading.as_mut().filter(|loading| loading.transaction == wanted) else {
+            return self.connection.session_mut().abandon();
+        };
+        if loading.piece.is_empty() {
+            match loading.content.next().await {
+                Ok(Some(piece)) => loading.piece = piece,
+                Ok(None) => {
+                    let id = loading.id;
+                    return self.break_off(id, StoreError::Damaged("shorter than it was".to_owned())).await;
+                }
+                Err(error) => {
+                    let id = loading.id;
+                    return self.break_off(id, error).await;
+                }
+            }
+        }
+        let taken = self.connection.session_mut().content(Instant::now(), &loading.piece);
+        loading.piece.advance(taken);
+        let over = self.connection.session().wants_content().is_none_or(|(next, _)| next != wanted);
+        if over {
+            self.loading = None;
+        }
+    }
+
+    /// A message that this next hop can never take is parked with the reason.
+    async fn fail_next(&mut self, reply: Reply) {
+        let outcome = Outcome::Failed { reply: reply.clone() };
+        let id = self.parcels.next().map(|(group, _)| group.id);
+        let mailboxes = id.and_then(|id| self.parcels.work(id)).map(|work| work.envelope.clone());
+        let Some((group, back)) = self.parcels.settle_next(&outcome) else { return };
+        if let Some(envelope) = mailboxes {
+            for index in &group.recipients {
+                if let Some(recipient) = envelope.recipients.get(usize::from(*index)) {
+                    events::failed(self.feed.domain(), group.id, &recipient.mailbox, self.hop, &reply);
+                }
+            }
+        }
+        self.give_back(back).await;
+    }
+
+    async fn spoil(&mut self, id: QueueId, error: StoreError) {
+        events::unreadable(self.feed.domain(), id, &error);
+        let spoiled = matches!(error, StoreError::Damaged(_) | StoreError::NotFound);
+        if !spoiled {
+            self.store = Some(error);
+            self.closing = true;
+        }
+        self.withdraw(id, spoiled).await;
+    }
+
+    /// In the middle of content nothing can be taken back but the connection.
+    async fn break_off(&mut self, id: QueueId, error: StoreError) {
+        self.connection.session_mut().abandon();
+        self.spoil(id, error).await;
+    }
+
+    async fn withdraw(&mut self, id: QueueId, spoiled: bool) {
+        let back = self.parcels.withdraw(id, spoiled);
+        self.give_back(back).await;
+    }
+
+    async fn finish(&mut self, finished: Finished) {
+        self.dry = false;
+        let reply = finished.reply.clone();
+        let id = self.parcels.oldest().map(|group| group.id);
+        let envelope = id.and_then(|id| self.parcels.work(id)).map(|work| work.envelope.clone());
+        let Some((group, outcomes, back)) = self.parcels.finished(finished) else { return };
+        let (domain, hop) = (self.feed.domain(), self.hop);
+        for (index, outcome) in &outcomes {
+            let recipient =
+                envelope.as_ref().and_then(|envelope| envelope.recipients.get(usize::from(*index)));
+            let Some(mailbox) = recipient.map(|recipient| &recipient.mailbox) else { continue };
+            match (outcome, &reply) {
+                (Outcome::Delivered, Some(reply)) => events::delivered(domain, group.id, mailbox, hop, reply),
+                (Outcome::Delivered, None) => {}
+                (Outcome::Deferred { reply, .. }, _) => {
+                    events::deferred(domain, group.id, mailbox, hop, reply)
+                }
+                (Outcome::Failed { reply }, _) => events::failed(domain, group.id, mailbox, hop, reply),
+            }
+        }
+        self.give_back(back).await;
+    }
+
+    /// Everything that was not answered goes back. But the message that the server was at when it fell silent has been
+    /// tried: it is noted as deferred, so that a message that kills its receiver does not meet every courier in turn.
+    async fn leave(mut self, end: End) -> RoundEnd {
+        let was_at_it = matches!(end, End::TimedOut(_) | End::Protocol(_) | End::Lost(Stage::Content));
+        if let Some(reply) = super::said(&end, self.hop).filter(|_| was_at_it)
+            && let Some((_, back)) = self.parcels.settle_oldest(&deferred(reply))
+        {
+            self.give_back(back).await;
+        }
+        for back in self.parcels.give_up() {
+            self.give_back(Some(back)).await;
+        }
+        if let Some(trouble) = self.connection.trouble() {
+            events::connection_lost(self.feed.domain(), self.hop, trouble);
+        }
+        let Self { connection, tried, store, .. } = self;
+        connection.close().await;
+        RoundEnd { end, tried, store }
+    }
+
+    async fn give_back(&self, back: Option<Return>) {
+        match back {
+            Some(Return::Done(settlement)) => self.feed.done(settlement).await,
+            Some(Return::PutBack(work)) => self.feed.put_back(work),
+            Some(Return::Skip(id)) => self.feed.skip(id),
+            None => {}
+        }
+    }
+}
+
+async fn open(feed: &Feed, work: &Work) -> Result<(ContentReader, Bytes), StoreError> {
+    let mut content = feed.open_content(work).await?;
+    if content.remaining() != work.size {
+        return Err(StoreError::Damaged(format!("{} octets instead of {}", content.remaining(), work.size)));
+    }
+    let piece = content.next().await?.unwrap_or_default();
+    Ok((content, piece))
+}
