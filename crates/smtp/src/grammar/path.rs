@@ -115,7 +115,7 @@ mod tests {
     fn source_routes_are_dropped_5321_c() {
         let plain = forward("<a@example.org>");
         for text in ["<@one.example:a@example.org>", "<@one.example,@two.example:a@example.org>"] {
-            assert_eq!(forward(text), plain, "[5321-C] {text}");
+            assert_eq!(forward(text), plain, "[5321-c] {text}");
         }
         for text in ["<@one.example>", "<@one.example:>", "<@:a@example.org>", "<one.example:a@example.org>"]
         {

@@ -222,7 +222,11 @@ impl<R: QueuedAs> ServerSession<R> {
         self.state = State::Idle;
     }
 
+    /// Ends the session, once.
     pub(super) fn close(&mut self) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
         self.abandon();
         self.state = State::Closed;
         self.events.push(Event::Close);

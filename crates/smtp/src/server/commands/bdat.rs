@@ -17,11 +17,11 @@ impl<R: QueuedAs> ServerSession<R> {
         let Ok(chunk) = chunk::parse(arguments) else {
             // [smuggling-f] nobody knows how many octets of content follow, and none of them may become a command.
             self.reject_bad(replies::fault(Fault::Argument, "BDAT"));
-            return self.close_after_bdat();
+            return self.close();
         };
         if chunk.size > self.config.message_size.saturating_add(MAX_SWALLOWED) {
             self.reject(replies::too_large());
-            return self.close_after_bdat();
+            return self.close();
         }
         if let Some(reply) = refusal {
             let idle = matches!(self.state, State::Idle);
@@ -39,12 +39,6 @@ impl<R: QueuedAs> ServerSession<R> {
                 self.ask(Asked::FirstChunk(transaction, chunk), Event::Begin(Ask::new()));
             }
             _ => self.swallow(chunk, replies::no_valid_recipients(), AfterSwallow::of(chunk)),
-        }
-    }
-
-    fn close_after_bdat(&mut self) {
-        if !matches!(self.state, State::Closed) {
-            self.close();
         }
     }
 }

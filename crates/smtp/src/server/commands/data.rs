@@ -29,8 +29,8 @@ impl<R: QueuedAs> ServerSession<R> {
 
     /// A refusal of the machine's own.
     pub(in crate::server) fn refuse_data(&mut self, reply: Reply, early: Early) {
+        self.events.push(Event::BadCommand(reply.clone()));
         self.refuse_data_with(&reply, early);
-        self.events.push(Event::BadCommand(reply));
     }
 
     /// [smuggling-e] octets that stand behind a refused DATA may be content that somebody sent before 354. They are
