@@ -26,7 +26,7 @@ pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
 pub use retry::{RetryList, RetryListError};
-pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route};
+pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route, is_local_address};
 pub use settings::{DeliverySettings, DomainDelivery, Mode, NextHop, NextHopError, SMTP_PORT, TlsPolicy};
 
 /// Tells the time; tests bring their own.

@@ -155,6 +155,7 @@ mod tests {
         let of = |text: &str| exchange(&Name::from_ascii(text).unwrap());
         assert_eq!(of("."), Exchange::Null);
         assert_eq!(of("Mail.Example.org."), Exchange::Host("mail.example.org".parse().unwrap()));
-        assert_eq!(of("-bad-.example.org."), Exchange::Unusable);
+        let spaced = Name::from_labels([b"a b".as_slice(), b"example"]).unwrap();
+        assert_eq!(exchange(&spaced), Exchange::Unusable);
     }
 }

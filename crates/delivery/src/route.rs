@@ -15,7 +15,7 @@ use crate::limits::{ADDRESSES, LOOKUPS_AT_ONCE, MX_RECORDS};
 use crate::resolve::{Exchange, Found, Lookup, LookupError, Mx};
 use crate::settings::{DeliverySettings, NextHop, SMTP_PORT};
 
-pub use ourselves::Ourselves;
+pub use ourselves::{Ourselves, is_local_address};
 
 /// One address to try.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub struct DeliverySettings {
     pub listeners: Vec<SocketAddr>,
     /// Addresses to connect from, at most one of each family is used; none leaves it to the kernel.
     pub source_addresses: Vec<IpAddr>,
+    /// Whether an interface of this machine has an address: [`is_local_address`](crate::is_local_address).
+    pub is_local: fn(IpAddr) -> bool,
     /// The domains.
     pub domains: DomainMap<DomainDelivery>,
 }
@@ -223,6 +225,7 @@ mod tests {
             own_names: Vec::new(),
             own_addresses: Vec::new(),
             listeners: Vec::new(),
+            is_local: |_| false,
             source_addresses: vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
             domains: DomainMap::default(),
         };

@@ -35,7 +35,7 @@ impl<'a> Ourselves<'a> {
             || self.settings.listeners.iter().any(|own| canonical(own.ip()) == address)
             || address.is_loopback()
             || address.is_unspecified()
-            || is_local(address)
+            || (self.settings.is_local)(address)
     }
 
     /// Whether one of our own listeners answers there.
@@ -63,7 +63,8 @@ impl<'a> Ourselves<'a> {
 ///
 /// Where the kernel lets anybody bind anything (`ip_nonlocal_bind`, as failover pairs set it), an address for
 /// documentation can be bound too, and the answer is worth nothing.
-fn is_local(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_local_address(address: IpAddr) -> bool {
     let documentation = match address {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfffe)),
@@ -88,6 +89,7 @@ mod tests {
             own_addresses: vec!["203.0.113.7".parse().unwrap()],
             listeners: listeners.iter().map(|text| text.parse().unwrap()).collect(),
             source_addresses: Vec::new(),
+            is_local: |_| false,
             domains: DomainMap::default(),
         }
     }
@@ -103,6 +105,13 @@ mod tests {
         }
         assert!(!us.is_address("192.0.2.1".parse().unwrap()));
         assert!(!us.is_address("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_machine_is_asked_for_its_addresses() {
+        assert!(is_local_address("127.0.0.1".parse().unwrap()));
+        // Reserved, so no interface has it (RFC 1112 4).
+        assert!(!is_local_address("240.0.0.1".parse().unwrap()));
     }
 
     #[test]

@@ -1,0 +1,12 @@
+//! Delivery seen from outside, with a scripted DNS, a scripted way over the wire and a queue in memory.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
+mod book;
+mod drain;
+mod housekeeping;
+mod outcomes;
+mod route;
+mod schedule;
+mod shutdown;
+mod support;
