@@ -1,0 +1,114 @@
+//! The configuration: read, checked, and shown.
+//!
+//! Reading is a function of the files and of a few facts about the machine. It collects everything that is wrong
+//! before it gives up, each with file, line and what was meant.
+
+mod check;
+mod fields;
+mod nearest;
+mod read;
+mod render;
+mod report;
+#[cfg(test)]
+mod sample;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use restante_types::Domain;
+
+pub(crate) use report::{Finding, Grade, Place, Report};
+pub(crate) use sections::{Admin, Limits, Listen, Rules, Tls, Top};
+pub(crate) use values::{DiskMark, SpanOrOff};
+
+/// Something with the place where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sited<T> {
+    /// What.
+    pub(crate) value: T,
+    /// Where.
+    pub(crate) place: Place,
+}
+
+/// One `[[domain]]` with everything that `[domain-defaults]` gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldDomain {
+    /// Its name.
+    pub(crate) name: Domain,
+    /// What holds for it.
+    pub(crate) rules: Rules,
+    /// Where its primary is written: with it, with the defaults, or nowhere.
+    primary_place: Place,
+}
+
+/// One `[[group]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Its name in lower case.
+    pub(crate) name: String,
+    /// Its domains.
+    pub(crate) domains: Vec<Domain>,
+}
+
+/// The effective configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// The file it was read from.
+    pub(crate) file: PathBuf,
+    /// Our name.
+    pub(crate) hostname: Domain,
+    /// What stands before the first table.
+    pub(crate) top: Top,
+    /// Where we listen.
+    pub(crate) listen: Vec<Sited<Listen>>,
+    /// Our certificate; absent is no TLS.
+    pub(crate) tls: Option<Sited<Tls>>,
+    /// The administrator's interface.
+    pub(crate) admin: Admin,
+    /// Bounds.
+    pub(crate) limits: Limits,
+    /// What holds for domains that do not say otherwise.
+    pub(crate) defaults: Rules,
+    /// The domains that mail is held for, in the order of the files.
+    pub(crate) domains: Vec<Sited<HeldDomain>>,
+    /// Groups for `ETRN #name`.
+    pub(crate) groups: Vec<Sited<Group>>,
+}
+
+/// What reading wants to know of the machine.
+pub(crate) struct Machine {
+    /// Its name, as the system tells it.
+    pub(crate) hostname: Option<String>,
+    /// Whether an address is one of its interfaces'.
+    pub(crate) is_local: fn(IpAddr) -> bool,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").field("hostname", &self.hostname).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// This machine.
+    pub(crate) fn this() -> Self {
+        let names = nix::sys::utsname::uname().ok();
+        let hostname = names.and_then(|names| names.nodename().to_str().map(ToOwned::to_owned));
+        // A socket can be bound to an address only if the address is ours; nothing is sent.
+        Self { hostname, is_local: |address| std::net::UdpSocket::bind((address, 0)).is_ok() }
+    }
+}
+
+/// Reads a configuration with the files of `domains.d` beside it. The configuration is there exactly if the report
+/// has no errors.
+pub(crate) fn load(file: &Path, machine: &Machine) -> (Option<Config>, Report) {
+    let (config, mut report) = read::read(file, machine);
+    check::check(&config, machine, &mut report);
+    let usable = !report.has_errors();
+    (usable.then_some(config), report)
+}

@@ -1,0 +1,21 @@
+//! Bounds of the program, each with its reason.
+
+use std::time::Duration;
+
+/// Octets of one configuration file: a hundred thousand domains fit.
+pub(crate) const MAX_CONFIG_FILE: u64 = 32 << 20;
+
+/// Files in `domains.d`, of any name: a directory larger than this is a mistake.
+pub(crate) const MAX_DOMAIN_FILES: usize = 50_000;
+
+/// Octets of a group's name: what `ETRN #name` can carry here.
+pub(crate) const MAX_GROUP_NAME: usize = 64;
+
+/// How long a domain that is gone from the configuration answers 450 instead of 550.
+pub(crate) const LOST_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// How often lost domains, waiting mail and the disk are looked at.
+pub(crate) const ROUNDS: Duration = Duration::from_secs(60);
+
+/// How long a shutdown waits for what is in flight; below systemd's usual 90 s.
+pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
