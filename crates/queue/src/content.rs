@@ -1,26 +1,45 @@
-//! Message content on its way in and out. Seam only; the implementation replaces the bodies.
+//! Message content on its way in and out.
+
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::disk::{DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
+use crate::limits::{LARGE_READ, PIECE};
+use crate::log::{Share, Spool, TempFile};
 
 /// Content as it arrives: small content stays in memory, large content goes to a temporary file that vanishes with
 /// the buffer.
+///
+/// A store's `begin_content` makes buffers that know where to put large content; a default one keeps all in memory.
 #[derive(Debug, Default)]
 pub struct ContentBuffer {
     memory: Vec<u8>,
+    share: Share,
+    crc: u32,
+    spool: Option<Spool>,
+    file: Option<TempFile>,
+    failed: Option<StoreError>,
 }
 
 impl ContentBuffer {
+    pub(crate) fn with_spool(spool: Spool) -> Self {
+        Self { share: spool.share(), spool: Some(spool), ..Self::default() }
+    }
+
     /// Appends, in memory; call [`relieve`](Self::relieve) when [`wants_relief`](Self::wants_relief) says so.
     pub fn append(&mut self, octets: &[u8]) {
+        self.crc = crc32c::crc32c_append(self.crc, octets);
         self.memory.extend_from_slice(octets);
+        self.share.resize(self.memory.len() as u64);
     }
 
     /// Octets so far.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.memory.len() as u64
+        self.memory.len() as u64 + self.file.as_ref().map_or(0, TempFile::len)
     }
 
     /// Whether nothing came yet.
@@ -32,7 +51,7 @@ impl ContentBuffer {
     /// Whether enough is in memory that some should go to the file.
     #[must_use]
     pub fn wants_relief(&self) -> bool {
-        false
+        self.spool.as_ref().is_some_and(|spool| self.memory.len() > spool.relief_at())
     }
 
     /// Moves what is in memory to the temporary file.
@@ -40,29 +59,97 @@ impl ContentBuffer {
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::Unavailable`]; the buffer is of no further use.
     pub async fn relieve(&mut self) -> Result<(), StoreError> {
-        Ok(())
+        self.spill(false).await
     }
 
-    /// Ends the content.
+    /// Ends the content: what went to a file is durable in it afterwards.
     ///
     /// # Errors
     /// As [`relieve`](Self::relieve).
-    pub async fn seal(self) -> Result<SealedContent, StoreError> {
-        Ok(SealedContent { memory: self.memory.into() })
+    pub async fn seal(mut self) -> Result<SealedContent, StoreError> {
+        let large = self.spool.as_ref().is_some_and(|spool| self.memory.len() > spool.inline_max());
+        if self.file.is_some() || large {
+            self.spill(true).await?;
+        }
+        let body = match self.file {
+            Some(file) => Body::File(file),
+            None => Body::Memory(self.memory.into(), self.share),
+        };
+        Ok(SealedContent { crc: self.crc, body })
     }
+
+    async fn spill(&mut self, last: bool) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let Some(spool) = self.spool.clone() else { return Ok(()) };
+        let (mut memory, file) = (std::mem::take(&mut self.memory), self.file.take());
+        let work = tokio::task::spawn_blocking(move || {
+            let file = write_out(&spool, file, &memory, last)?;
+            memory.clear();
+            Ok((memory, file))
+        });
+        let done =
+            work.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the process is ending".into())));
+        match done {
+            Ok((memory, file)) => {
+                (self.memory, self.file) = (memory, Some(file));
+                self.share.resize(0);
+                Ok(())
+            }
+            Err(error) => {
+                self.share.resize(0);
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn write_out(
+    spool: &Spool,
+    file: Option<TempFile>,
+    octets: &[u8],
+    last: bool,
+) -> Result<TempFile, StoreError> {
+    if !spool.has_room() {
+        return Err(StoreError::Full);
+    }
+    let write = || -> io::Result<TempFile> {
+        let mut file = file.map_or_else(|| spool.temporary(), Ok)?;
+        file.write(octets, spool)?;
+        if last {
+            file.sync()?;
+        }
+        Ok(file)
+    };
+    write().map_err(|error| store_error("content on its way in", &error))
 }
 
 /// Content with a known length that can be read more than once.
 #[derive(Debug)]
 pub struct SealedContent {
-    memory: Bytes,
+    pub(crate) crc: u32,
+    pub(crate) body: Body,
+}
+
+/// Where sealed content is.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In memory, with its share of the budget.
+    Memory(Bytes, Share),
+    /// In a synced temporary file.
+    File(TempFile),
 }
 
 impl SealedContent {
     /// Octets.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.memory.len() as u64
+        match &self.body {
+            Body::Memory(octets, _) => octets.len() as u64,
+            Body::File(file) => file.len(),
+        }
     }
 
     /// Whether there is none.
@@ -70,19 +157,71 @@ impl SealedContent {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Reads it from the beginning; as often as needed, as long as the content is there.
+    #[must_use]
+    pub fn reader(&self) -> ContentReader {
+        match &self.body {
+            Body::Memory(octets, _) => octets.clone().into(),
+            Body::File(file) => ContentReader::large(Arc::clone(file.file()), file.len(), self.crc),
+        }
+    }
 }
 
 /// Content on its way out, in pieces of at most 64 KiB.
 #[derive(Debug)]
 pub struct ContentReader {
-    rest: Bytes,
+    /// Read and checked as far as it can be, not handed out yet.
+    ready: Bytes,
+    rest: Option<Rest>,
+    /// What ended it; said again to whoever asks again, so that a failure never looks like the end.
+    failed: Option<StoreError>,
+}
+
+/// What is still on the disk.
+#[derive(Debug)]
+struct Rest {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    left: u64,
+    /// Of what was read so far.
+    crc: u32,
+    /// Of the whole.
+    expected: u32,
+    /// Octets per read; the last read sees the check before anything of it is handed out.
+    chunk: usize,
+    /// Whether to read on the calling thread, because it is most likely in the page cache.
+    inline: bool,
+}
+
+impl From<Bytes> for ContentReader {
+    fn from(octets: Bytes) -> Self {
+        Self { ready: octets, rest: None, failed: None }
+    }
 }
 
 impl ContentReader {
+    /// Content of a segment: read in one go, at its first piece.
+    pub(crate) fn small(file: Arc<dyn DiskFile>, at: u64, octets: u32, expected: u32, inline: bool) -> Self {
+        let left = u64::from(octets);
+        let chunk = octets as usize;
+        Self::unread(Rest { file, at, left, crc: 0, expected, chunk, inline })
+    }
+
+    /// Content in a file of its own.
+    pub(crate) fn large(file: Arc<dyn DiskFile>, octets: u64, expected: u32) -> Self {
+        let chunk = LARGE_READ;
+        Self::unread(Rest { file, at: 0, left: octets, crc: 0, expected, chunk, inline: false })
+    }
+
+    const fn unread(rest: Rest) -> Self {
+        Self { ready: Bytes::new(), rest: Some(rest), failed: None }
+    }
+
     /// Octets left.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        self.rest.len() as u64
+        self.ready.len() as u64 + self.rest.as_ref().map_or(0, |rest| rest.left)
     }
 
     /// The next piece; `None` at the end.
@@ -91,7 +230,52 @@ impl ContentReader {
     /// [`StoreError::Damaged`] when what is on the disk is not what was stored (checked before the last piece is
     /// handed out), [`StoreError::Unavailable`] on a read error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let piece = self.rest.split_to(self.rest.len().min(64 * 1024));
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.ready.is_empty()
+            && let Some(rest) = self.rest.take()
+        {
+            let read = if rest.inline {
+                rest.read()
+            } else {
+                let read = tokio::task::spawn_blocking(move || rest.read()).await;
+                read.unwrap_or_else(|_| Err(StoreError::Unavailable("the process is ending".into())))
+            };
+            (self.ready, self.rest) = read.inspect_err(|error| self.failed = Some(error.clone()))?;
+        }
+        let piece = self.ready.split_to(self.ready.len().min(PIECE));
         Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// All that is left, for callers that may block and know that it is not much.
+    #[cfg(test)]
+    pub(crate) fn read_all(mut self) -> Result<Vec<u8>, StoreError> {
+        let mut all = self.ready.to_vec();
+        while let Some(rest) = self.rest.take() {
+            let (octets, rest) = rest.read()?;
+            all.extend_from_slice(&octets);
+            self.rest = rest;
+        }
+        Ok(all)
+    }
+}
+
+impl Rest {
+    fn read(mut self) -> Result<(Bytes, Option<Self>), StoreError> {
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.chunk);
+        let mut octets = vec![0; want];
+        read_exact_at(&*self.file, &mut octets, self.at).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => StoreError::Damaged("content is cut short".into()),
+            _ => StoreError::Unavailable(format!("reading content: {error}")),
+        })?;
+        self.crc = crc32c::crc32c_append(self.crc, &octets);
+        self.at += want as u64;
+        self.left -= want as u64;
+        if self.left == 0 && self.crc != self.expected {
+            return Err(StoreError::Damaged("content differs from what was stored".into()));
+        }
+        let rest = (self.left > 0).then_some(self);
+        Ok((octets.into(), rest))
     }
 }

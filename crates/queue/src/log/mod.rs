@@ -2,24 +2,52 @@
 //!
 //! The index may be lost and is rebuilt from here; a `250` rests on this module alone.
 
-#![allow(dead_code, unused_variables, clippy::todo, clippy::panic)]
-
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use restante_types::{ClientFacts, Envelope, QueueId, UnixMillis};
 use tokio::sync::oneshot;
 
 use crate::content::{ContentBuffer, ContentReader};
+use crate::disk::{Disk, RealDisk, store_error};
 use crate::entry::{Destination, NewMessage};
 use crate::error::StoreError;
 use crate::receipt::Receipt;
 use crate::stats::IntakeHealth;
 
+mod copy;
+mod events;
+mod gate;
+mod handles;
+mod inbox;
+mod incoming;
+mod large;
+mod marker;
 mod options;
+mod parts;
 mod place;
+mod read;
+mod record;
+mod recover;
+mod room;
+mod segment;
+mod shared;
+mod sidecar;
+mod space;
 mod state;
+mod threads;
+mod walk;
+mod wire;
+mod writer;
 
+use marker::MarkCall;
+use shared::{Dirs, Shared};
+use threads::Inboxes;
+use writer::{Append, Writer};
+
+pub(crate) use incoming::{Share, Spool, TempFile};
 pub(crate) use options::{LogOptions, LowWater};
 pub(crate) use place::{LogPosition, Place};
 pub(crate) use state::StateByte;
@@ -123,7 +151,11 @@ pub(crate) struct RoomSeen {
 
 /// The log. All methods may be called from any thread; what is said to block reads the disk.
 #[derive(Debug)]
-pub(crate) struct ContentLog {}
+pub(crate) struct ContentLog {
+    shared: Arc<Shared>,
+    inboxes: Arc<Inboxes>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
 
 impl ContentLog {
     /// Opens the log in a data directory (`log/`, `large/`, `incoming/` in it), cuts torn tails, removes left-over
@@ -137,12 +169,31 @@ impl ContentLog {
         options: LogOptions,
         on_durable: OnDurable,
     ) -> Result<(Self, OpenReport), StoreError> {
-        todo!()
+        Self::open_on(Arc::new(RealDisk), dir, options, on_durable)
+    }
+
+    /// As [`open`](Self::open), on a disk of the caller's.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: LogOptions,
+        on_durable: OnDurable,
+    ) -> Result<(Self, OpenReport), StoreError> {
+        let (shared, report) = recover::open(&disk, Dirs::of(dir), options)?;
+        events::log_opened(&report);
+        report.damaged.iter().for_each(events::record_damaged);
+        let shared = Arc::new(shared);
+        let inboxes = Arc::new(Inboxes::default());
+        let writer = Writer::new(Arc::clone(&shared), on_durable);
+        let threads = threads::start(&shared, &inboxes, writer)
+            .inspect_err(|_| inboxes.close())
+            .map_err(|error| store_error("starting the log's threads", &error))?;
+        Ok((Self { shared, inboxes, threads: Mutex::new(threads) }, report))
     }
 
     /// A buffer for content as it arrives.
     pub(crate) fn begin_content(&self) -> ContentBuffer {
-        todo!()
+        ContentBuffer::with_spool(self.shared.spool.clone())
     }
 
     /// Whether mail would be taken now; touches no disk.
@@ -150,28 +201,43 @@ impl ContentLog {
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::Unavailable`], as `append` would answer.
     pub(crate) fn ready(&self, size: u64) -> Result<(), StoreError> {
-        todo!()
+        if let Some(error) = self.shared.refusal() {
+            return Err(error);
+        }
+        let room = self.shared.room.seen();
+        if size > 0 && room.free < room.low_water.saturating_add(size) {
+            Err(StoreError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands a message to the writer and returns at once. `done` is told after it is durable and `on_durable` was
     /// called with it; a `done` that is gone changes nothing. What waits is bounded by the sessions, one message each.
     pub(crate) fn append(&self, message: NewMessage, done: oneshot::Sender<Result<Receipt, StoreError>>) {
-        todo!()
+        if let Some(append) = Append::prepare(message, done)
+            && let Err(append) = self.inboxes.appends.push(append)
+        {
+            append.refuse(closed());
+        }
     }
 
     /// Overwrites state bytes and returns at once; `done` is told once they are durable. Marks on a record that was
-    /// given back, or whose header is damaged, are passed over.
+    /// given back, or whose header is damaged, are passed over. Marks on a segment that may not be written any more
+    /// go beside it, durably too, and into it at the next start.
     pub(crate) fn mark(&self, marks: Vec<Mark>, done: oneshot::Sender<Result<(), StoreError>>) {
-        todo!()
+        if let Err(call) = self.inboxes.marks.push(MarkCall { marks, done }) {
+            call.done.send(Err(closed())).ok();
+        }
     }
 
-    /// A message without its content: one read of header and envelope, most often from the page cache. Blocks.
+    /// A message without its content: two short reads, most often from the page cache. Blocks.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the record was given back, [`StoreError::Damaged`],
     /// [`StoreError::Unavailable`] on a read error.
     pub(crate) fn read(&self, place: Place) -> Result<StoredMessage, StoreError> {
-        todo!()
+        self.shared.read(place)
     }
 
     /// A message's content; reads the header. Blocks.
@@ -179,7 +245,7 @@ impl ContentLog {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn content(&self, place: Place) -> Result<ContentReader, StoreError> {
-        todo!()
+        self.shared.content(place)
     }
 
     /// Visits every live record that was durable when it was called, oldest first, from `from` on. `progress` gets
@@ -193,42 +259,58 @@ impl ContentLog {
         visitor: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<LogPosition, StoreError> {
-        todo!()
+        self.shared.scan(from, visitor, progress)
     }
 
     /// Says that every recipient of a record is done for good, durably marked, and that nobody will ask for it again:
-    /// its room is given back in time. Returns at once.
+    /// its room is given back in time. For a place that was reported damaged without an id: that nobody wants what is
+    /// left there. Returns at once.
     pub(crate) fn forget(&self, place: Place) {
-        todo!()
+        self.inboxes.dead.push(place).ok();
     }
 
     /// Everything before it has been handed to `on_durable`, which has returned. Ask before flushing the index.
     pub(crate) fn position(&self) -> LogPosition {
-        todo!()
+        self.shared.position()
     }
 
     /// Whether mail can come in.
     pub(crate) fn intake(&self) -> IntakeHealth {
-        todo!()
+        self.shared.intake()
     }
 
     /// Room on the file system, as last seen.
     pub(crate) fn room(&self) -> RoomSeen {
-        todo!()
+        self.shared.room.seen()
     }
 
     /// Copies the log as it is at one moment into another data directory, which must not hold a log; returns the live
     /// messages copied. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] with the cause.
+    /// [`StoreError::Full`] or [`StoreError::Unavailable`] with the cause.
     pub(crate) fn copy_to(&self, dir: &Path) -> Result<u64, StoreError> {
-        todo!()
+        self.shared.copy_to(dir)
     }
 
-    /// Finishes what was handed in, ends the segment in order and stops the threads; everything answers
+    /// Finishes what was handed in, ends the segment in order and stops the threads; everything that writes answers
     /// `Unavailable` afterwards. Dropping the log stops it too, without waiting. Blocks.
     pub(crate) fn close(&self) {
-        todo!()
+        self.inboxes.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has closed its inbox; there is nothing left to wait for.
+            thread.join().ok();
+        }
     }
+}
+
+impl Drop for ContentLog {
+    fn drop(&mut self) {
+        self.inboxes.close();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the log is closed".into())
 }

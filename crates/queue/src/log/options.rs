@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// When mail is refused for want of room: below the larger of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LowWater {
+pub struct LowWater {
     /// Of the file system's octets, and of its inodes; 0 switches the watch over inodes off.
-    pub(crate) percent: u8,
+    pub percent: u8,
     /// Octets.
-    pub(crate) octets: u64,
+    pub octets: u64,
 }
 
 impl Default for LowWater {

@@ -1,0 +1,108 @@
+//! Reads the parts of one record, with their checks.
+
+use super::record::{Header, Kind};
+use super::segment::Segment;
+use super::wire::{self, WireContent};
+use super::{StateByte, StoredMessage};
+use crate::content::ContentReader;
+use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
+use crate::error::StoreError;
+use crate::limits::{READ_AHEAD, SEARCH_CHUNK};
+
+/// A record's message, and where its content lies.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Without content; its states as they are on the disk.
+    pub(crate) message: StoredMessage,
+    /// Where that is.
+    pub(crate) content: WireContent,
+}
+
+fn damaged(what: impl Into<String>) -> StoreError {
+    StoreError::Damaged(what.into())
+}
+
+/// Reads states and envelope behind a header: one read for all but very long envelopes.
+pub(crate) fn read_parts(file: &dyn DiskFile, header: &Header) -> Result<Parts, StoreError> {
+    let len = header.states as usize + header.envelope as usize;
+    let mut inline = [0; READ_AHEAD];
+    let mut long = Vec::new();
+    let octets = if len <= READ_AHEAD {
+        &mut inline[..len]
+    } else {
+        long.resize(len, 0);
+        &mut long[..]
+    };
+    read_exact_at(file, octets, u64::from(header.offset) + header.states_at())
+        .map_err(|error| store_error("reading a record", &error))?;
+    let (states, envelope) = octets.split_at(header.states as usize);
+    if crc32c::crc32c(envelope) != header.envelope_crc {
+        return Err(damaged("envelope differs from what was stored"));
+    }
+    let states = states.iter().copied().map(StateByte::from_octet).collect();
+    let (message, content) = wire::decode(header, envelope, states).map_err(damaged)?;
+    if (header.kind == Kind::LargeMessage) != matches!(content, WireContent::File { .. }) {
+        return Err(damaged("envelope and header differ on where the content lies"));
+    }
+    Ok(Parts { message, content })
+}
+
+/// Reads the states alone.
+pub(crate) fn read_states(file: &dyn DiskFile, header: &Header) -> std::io::Result<Vec<StateByte>> {
+    let mut octets = vec![0; header.states as usize];
+    read_exact_at(file, &mut octets, u64::from(header.offset) + header.states_at())?;
+    Ok(octets.into_iter().map(StateByte::from_octet).collect())
+}
+
+/// A reader for content that lies in a file of its own; a file that is gone or too short is damage.
+pub(crate) fn open_large(
+    disk: &dyn Disk,
+    path: &std::path::Path,
+    size: u64,
+    crc: u32,
+) -> Result<ContentReader, StoreError> {
+    let file = disk.open(path, Access::Read).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => damaged("the file with the content is gone"),
+        _ => store_error("opening large content", &error),
+    })?;
+    match file.len() {
+        Ok(len) if len == size => Ok(ContentReader::large(file, size, crc)),
+        Ok(_) => Err(damaged("the file with the content has another length")),
+        Err(error) => Err(store_error("opening large content", &error)),
+    }
+}
+
+/// Reads content to its end and compares its check; true if it is what was stored.
+pub(crate) fn content_is_whole(
+    disk: &dyn Disk,
+    large_dir: &std::path::Path,
+    segment: &Segment,
+    file: &dyn DiskFile,
+    header: &Header,
+    parts: &Parts,
+) -> bool {
+    match parts.content {
+        WireContent::Inline => {
+            let at = u64::from(header.offset) + header.content_at();
+            crc_of(file, at, u64::from(header.content)) == Some(header.content_crc)
+        }
+        WireContent::File { size, nonce } => {
+            let path = super::large::path(large_dir, segment.number, header.id, nonce);
+            let Ok(file) = disk.open(&path, Access::Read) else { return false };
+            file.len().is_ok_and(|len| len == size) && crc_of(&*file, 0, size) == Some(header.content_crc)
+        }
+    }
+}
+
+fn crc_of(file: &dyn DiskFile, mut at: u64, mut left: u64) -> Option<u32> {
+    let mut chunk = vec![0; usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(SEARCH_CHUNK)];
+    let mut crc = 0;
+    while left > 0 {
+        let want = usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(chunk.len());
+        read_exact_at(file, &mut chunk[..want], at).ok()?;
+        crc = crc32c::crc32c_append(crc, &chunk[..want]);
+        at += want as u64;
+        left -= want as u64;
+    }
+    Some(crc)
+}

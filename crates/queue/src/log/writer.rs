@@ -1,0 +1,399 @@
+//! Writes messages: everything that has arrived is one group, one write, one sync.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use restante_types::QueueId;
+use tokio::sync::oneshot;
+
+use super::record::{HEADER, Header, Kind, aligned};
+use super::segment::Segment;
+use super::shared::Shared;
+use super::wire::{self, WireContent};
+use super::{Durable, LogPosition, OnDurable, Place, StateByte, StoredMessage, events, large};
+use crate::content::{Body, SealedContent};
+use crate::disk::{DiskFile, store_error};
+use crate::entry::NewMessage;
+use crate::error::StoreError;
+use crate::limits::{KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
+use crate::receipt::Receipt;
+
+/// Who waits for a message to be durable.
+pub(crate) type Done = oneshot::Sender<Result<Receipt, StoreError>>;
+
+/// A message on its way to the log, encoded as far as it can be by whoever hands it in.
+#[derive(Debug)]
+pub(crate) struct Append {
+    message: StoredMessage,
+    envelope: Vec<u8>,
+    content: SealedContent,
+    done: Done,
+}
+
+impl Append {
+    /// Encodes; answers `done` itself if the message cannot be stored at all.
+    pub(crate) fn prepare(message: NewMessage, done: Done) -> Option<Self> {
+        match encode(message) {
+            Ok((message, envelope, content)) => Some(Self { message, envelope, content, done }),
+            Err(error) => {
+                done.send(Err(error)).ok();
+                None
+            }
+        }
+    }
+
+    /// Says that it was not stored.
+    pub(crate) fn refuse(self, error: StoreError) {
+        self.done.send(Err(error)).ok();
+    }
+
+    const fn inline_len(&self) -> u64 {
+        match &self.content.body {
+            Body::Memory(octets, _) => octets.len() as u64,
+            Body::File(_) => 0,
+        }
+    }
+
+    const fn record_len(&self) -> u64 {
+        let before = HEADER as u64 + self.message.states.len() as u64 + self.envelope.len() as u64;
+        aligned(before + self.inline_len())
+    }
+}
+
+fn encode(message: NewMessage) -> Result<(StoredMessage, Vec<u8>, SealedContent), StoreError> {
+    let refuse = |why: &str| Err(StoreError::Unavailable(why.into()));
+    let NewMessage { id, envelope, client, arrived, content, destinations } = message;
+    let recipients = envelope.recipients.len();
+    if recipients == 0 || recipients > MAX_RECORD_RECIPIENTS {
+        return refuse("a message has between one and 65535 recipients");
+    }
+    let wire = match &content.body {
+        Body::Memory(..) => WireContent::Inline,
+        Body::File(file) => WireContent::File { size: file.len(), nonce: file.nonce() },
+    };
+    let octets = wire::encode(&envelope, &client, arrived, wire, &destinations)
+        .map_err(|error| StoreError::Unavailable(format!("encoding the envelope: {error}")))?;
+    if octets.len() as u64 + if wire == WireContent::Inline { content.len() } else { 0 } > MAX_RECORD {
+        return refuse("longer than a record can be");
+    }
+    let states = vec![StateByte::QUEUED; recipients];
+    let size = content.len();
+    let message = StoredMessage { id, envelope, client, arrived, size, states, destinations };
+    Ok((message, octets, content))
+}
+
+/// The segment that is written now.
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    file: Arc<dyn DiskFile>,
+    end: u32,
+    newest: QueueId,
+}
+
+/// A message of the group being written, and where its record begins.
+#[derive(Debug)]
+struct Member {
+    offset: u32,
+    append: Append,
+}
+
+/// The one writer of the log.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    on_durable: OnDurable,
+    active: Option<Active>,
+    next_number: u64,
+    buffer: Vec<u8>,
+    /// While writing fails: when a new segment is tried, and the pause after that.
+    retry: Option<(Instant, Duration)>,
+}
+
+impl Writer {
+    /// Writes to new segments only; what was there before is never appended to.
+    pub(crate) fn new(shared: Arc<Shared>, on_durable: OnDurable) -> Self {
+        let next_number = shared.first_own;
+        Self { shared, on_durable, active: None, next_number, buffer: Vec::new(), retry: None }
+    }
+
+    /// When `tick` wants to be called at the latest; `None` while all is well.
+    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
+        match self.retry {
+            Some((at, _)) => Some(at.saturating_duration_since(now)),
+            None => self.shared.room.is_low().then_some(self.shared.options.room_interval),
+        }
+    }
+
+    /// Looks at the room, and tries a new segment if writing failed and it is time to.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.shared.room.check(now);
+        let Some((at, pause)) = self.retry else { return };
+        if now < at {
+            return;
+        }
+        match self.new_segment() {
+            Ok(active) => {
+                self.active = Some(active);
+                self.retry = None;
+                self.shared.set_intake(None);
+            }
+            Err(error) => {
+                let pause = (pause * 2).min(self.shared.options.retry_max);
+                self.retry = Some((now + pause, pause));
+                self.shared.set_intake(Some(store_error("making a segment", &error)));
+            }
+        }
+    }
+
+    /// Writes everything that waits, group by group, or says why not.
+    pub(crate) fn commit(&mut self, waiting: &mut VecDeque<Append>, now: Instant) {
+        while !waiting.is_empty() {
+            if self.shared.refusal().is_none()
+                && let Err(error) = self.commit_group(waiting)
+            {
+                let pause = self.shared.options.retry_min;
+                self.retry = Some((now + pause, pause));
+                self.shared.set_intake(Some(error));
+            }
+            if let Some(error) = self.shared.refusal() {
+                waiting.drain(..).for_each(|append| append.refuse(error.clone()));
+            }
+        }
+    }
+
+    /// Ends the segment in order.
+    pub(crate) fn finish(&mut self) {
+        if let Some(active) = self.active.take() {
+            self.end_segment(active);
+        }
+    }
+
+    fn commit_group(&mut self, waiting: &mut VecDeque<Append>) -> Result<(), StoreError> {
+        let first = waiting.front().map_or(0, Append::record_len);
+        self.make_room(first).map_err(|error| store_error("making a segment", &error))?;
+        let Some(mut active) = self.active.take() else { return Ok(()) };
+        let group = self.gather(waiting, &active);
+        let begin = active.end;
+        let written = self.write_group(&active, &group);
+        if let Err(error) = written {
+            let answer = store_error("writing", &error);
+            for Member { append, .. } in group {
+                self.discard_large(active.segment.number, &append);
+                append.refuse(answer.clone());
+            }
+            self.give_up(&active, &error);
+            return Err(answer);
+        }
+        active.end = begin + u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
+        active.newest = group.iter().map(|member| member.append.message.id).fold(active.newest, QueueId::max);
+        active.segment.set_end(active.end);
+        self.shared.room.wrote(self.buffer.len() as u64);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
+        let position = LogPosition { segment: active.segment.number, offset: active.end };
+        self.active = Some(active);
+        self.publish(group, position);
+        Ok(())
+    }
+
+    /// Makes the group visible, then acknowledges it.
+    fn publish(&mut self, group: Vec<Member>, position: LogPosition) {
+        if group.is_empty() {
+            return;
+        }
+        let mut receipts = Vec::with_capacity(group.len());
+        let mut durable = Vec::with_capacity(group.len());
+        for Member { offset, append: Append { message, done, .. } } in group {
+            receipts.push((done, Receipt::new(message.id)));
+            durable.push(Durable { place: Place { segment: position.segment, offset }, message });
+        }
+        (self.on_durable)(durable);
+        self.shared.set_position(position);
+        for (done, receipt) in receipts {
+            done.send(Ok(receipt)).ok();
+        }
+    }
+
+    /// Sees to it that there is a segment with room for a record of this length.
+    fn make_room(&mut self, first: u64) -> io::Result<()> {
+        if let Some(active) = self.active.take() {
+            let full = active.end > HEADER as u32
+                && u64::from(active.end) + first > u64::from(self.shared.options.segment_size);
+            if self.shared.is_failed(active.segment.number) {
+                // A mark could not be written: the segment's earlier records stay, no more come.
+                self.cut_back(&active);
+            } else if full {
+                self.end_segment(active);
+            } else {
+                self.active = Some(active);
+            }
+        }
+        if self.active.is_none() {
+            self.active = Some(self.new_segment()?);
+        }
+        Ok(())
+    }
+
+    /// Takes what fits into the segment and into one group, and gives large content its name.
+    fn gather(&self, waiting: &mut VecDeque<Append>, active: &Active) -> Vec<Member> {
+        let room = u64::from(self.shared.options.segment_size).saturating_sub(u64::from(active.end));
+        let mut taken = Vec::new();
+        let mut octets = 0;
+        while let Some(next) = waiting.front() {
+            let len = next.record_len();
+            if !taken.is_empty() && octets + len > room.min(MAX_GROUP) {
+                break;
+            }
+            octets += len;
+            taken.extend(waiting.pop_front());
+        }
+        let mut offset = u64::from(active.end);
+        let mut group = Vec::with_capacity(taken.len());
+        for append in self.place_large(active.segment.number, taken) {
+            // A record is at most a fourth of what 32 bits count, and a segment ends long before that.
+            let at = u32::try_from(offset).unwrap_or(u32::MAX);
+            offset += append.record_len();
+            group.push(Member { offset: at, append });
+        }
+        group
+    }
+
+    /// Renames large content into place and syncs the directory; answers those for whom that fails.
+    fn place_large(&self, segment: u64, taken: Vec<Append>) -> Vec<Append> {
+        let mut any = false;
+        let mut placed = Vec::with_capacity(taken.len());
+        for mut append in taken {
+            let renamed = match &mut append.content.body {
+                Body::Memory(..) => Ok(()),
+                Body::File(file) => {
+                    any = true;
+                    let id = append.message.id;
+                    file.keep_as(&large::path(&self.shared.dirs.large, segment, id, file.nonce()))
+                }
+            };
+            match renamed {
+                Ok(()) => placed.push(append),
+                Err(error) => append.refuse(store_error("naming large content", &error)),
+            }
+        }
+        if !any {
+            return placed;
+        }
+        let Err(error) = self.shared.disk.sync_dir(&self.shared.dirs.large) else { return placed };
+        let (lost, kept) =
+            placed.into_iter().partition(|append| matches!(append.content.body, Body::File(_)));
+        for append in Vec::<Append>::into_iter(lost) {
+            self.discard_large(segment, &append);
+            append.refuse(store_error("syncing large content", &error));
+        }
+        kept
+    }
+
+    fn discard_large(&self, segment: u64, append: &Append) {
+        if let Body::File(file) = &append.content.body {
+            let path = large::path(&self.shared.dirs.large, segment, append.message.id, file.nonce());
+            if let Err(error) = self.shared.disk.remove(&path) {
+                events::removal_failed(&path, &error);
+            }
+        }
+    }
+
+    fn write_group(&mut self, active: &Active, group: &[Member]) -> io::Result<()> {
+        self.buffer.clear();
+        for Member { offset, append } in group {
+            self.encode_record(&active.segment, active.end, *offset, append);
+        }
+        if group.is_empty() {
+            return Ok(());
+        }
+        active.file.write_at(&self.buffer, u64::from(active.end))?;
+        active.file.sync()?;
+        // A failed sync elsewhere may have been this group's: then nobody is told that it is durable.
+        if self.shared.is_failed(active.segment.number) {
+            return Err(io::Error::other("a mark in the same segment could not be written"));
+        }
+        Ok(())
+    }
+
+    fn encode_record(&mut self, segment: &Segment, group: u32, offset: u32, append: &Append) {
+        let as_u32 = |len: u64| u32::try_from(len).unwrap_or(u32::MAX);
+        let (kind, content): (_, &[u8]) = match &append.content.body {
+            Body::Memory(octets, _) => (Kind::Message, octets),
+            Body::File(_) => (Kind::LargeMessage, &[]),
+        };
+        let header = Header {
+            kind,
+            states: u16::try_from(append.message.states.len()).unwrap_or(u16::MAX),
+            offset,
+            group,
+            envelope: as_u32(append.envelope.len() as u64),
+            envelope_crc: crc32c::crc32c(&append.envelope),
+            content: as_u32(content.len() as u64),
+            content_crc: append.content.crc,
+            id: append.message.id,
+        };
+        let end = self.buffer.len() + append.record_len() as usize;
+        self.buffer.reserve(append.record_len() as usize);
+        self.buffer.extend_from_slice(&header.encode(&segment.magic));
+        self.buffer.extend(append.message.states.iter().map(|state| state.to_octet()));
+        self.buffer.extend_from_slice(&append.envelope);
+        self.buffer.extend_from_slice(content);
+        self.buffer.resize(end, 0);
+    }
+
+    /// Makes a segment and makes sure that it is there after a loss of power, and that it can be written.
+    fn new_segment(&mut self) -> io::Result<Active> {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.shared.first_open.store(number, Ordering::Release);
+        let segment = Segment::new(number, rand::random(), &self.shared.dirs.log, HEADER as u32);
+        let made = self.prepare_file(&segment);
+        let file = made.inspect_err(|_| {
+            // Nothing was ever in it; if it stays, the next start finds an empty segment.
+            self.shared.disk.remove(&segment.path).ok();
+        })?;
+        let segment = Arc::new(segment);
+        self.shared.add_segment(Arc::clone(&segment));
+        Ok(Active { segment, file, end: HEADER as u32, newest: QueueId::MIN })
+    }
+
+    fn prepare_file(&self, segment: &Segment) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.shared.disk.create(&segment.path)?;
+        // Only for speed: with the room reserved a sync has less to write. Where it cannot be, the writes will tell.
+        file.preallocate(u64::from(self.shared.options.segment_size)).ok();
+        file.write_at(&segment.head(), 0)?;
+        file.sync()?;
+        self.shared.disk.sync_dir(&self.shared.dirs.log)?;
+        Ok(file)
+    }
+
+    /// Says in the segment that everything in it was synced, and gives back what was reserved.
+    fn end_segment(&self, active: Active) {
+        let end = Header::end(active.end, active.newest).encode(&active.segment.magic);
+        let ended = active
+            .file
+            .set_len(u64::from(active.end))
+            .and_then(|()| active.file.write_at(&end, u64::from(active.end)))
+            .and_then(|()| active.file.sync());
+        match ended {
+            Ok(()) => active.segment.set_end(active.end + HEADER as u32),
+            // Its records are safe; the next start looks through it and ends it.
+            Err(error) => self.shared.fail_segment(active.segment.number, &error),
+        }
+    }
+
+    /// Leaves a segment to which a group could not be written.
+    fn give_up(&self, active: &Active, error: &io::Error) {
+        self.shared.fail_segment(active.segment.number, error);
+        self.cut_back(active);
+    }
+
+    /// Takes back what was written behind the last group that is durable, so that a message that was refused does not
+    /// come up after a restart. It may come up all the same when the power fails: a second copy, never a loss.
+    fn cut_back(&self, active: &Active) {
+        active.file.set_len(u64::from(active.end)).ok();
+    }
+}
