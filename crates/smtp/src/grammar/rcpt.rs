@@ -1,5 +1,8 @@
 //! RCPT, RFC 5321 4.1.1.3, with the parameters of RFC 3461.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use nom::Parser;
 use nom::bytes::complete::tag_no_case;
 use nom::character::complete::space0;
@@ -23,7 +26,7 @@ pub(crate) fn parse(arguments: &str, smtputf8: bool) -> Result<RcptCommand, Faul
         if keyword.eq_ignore_ascii_case("NOTIFY") {
             once(&mut notify_said, value.and_then(notify))?;
         } else if keyword.eq_ignore_ascii_case("ORCPT") {
-            once(&mut original_said, value.and_then(original))?;
+            once(&mut original_said, value.and_then(|text| original(text, smtputf8)))?;
         } else {
             return Err(Fault::UnknownParameter);
         }
@@ -60,15 +63,33 @@ fn notify(text: &str) -> Option<Notify> {
     Some(notify)
 }
 
-/// [3461-4.2] `addr-type ";" xtext`, kept as it came.
-fn original(text: &str) -> Option<Xtext> {
+/// [3461-4.2] `addr-type ";" xtext`, kept as it came. [6533-3] inside SMTPUTF8 an address of type `utf-8` may hold
+/// characters beyond ASCII; they are kept in the 7-bit form, `\x{HEX}`, which goes on to every next hop.
+fn original(text: &str, smtputf8: bool) -> Option<Xtext> {
     let (kind, address) = text.split_once(';')?;
     let atom = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
     if kind.is_empty() || !kind.bytes().all(atom) {
         return None;
     }
-    Xtext::new(address, MAX_ORCPT).ok()?;
-    Xtext::new(text, MAX_ORCPT).ok()
+    let encoded = if smtputf8 && kind.eq_ignore_ascii_case("utf-8") && !address.is_ascii() {
+        Cow::Owned(seven_bit(text))
+    } else {
+        Cow::Borrowed(text)
+    };
+    Xtext::new(encoded.split_once(';')?.1, MAX_ORCPT).ok()?;
+    Xtext::new(&encoded, MAX_ORCPT).ok()
+}
+
+fn seven_bit(text: &str) -> String {
+    let mut out = String::with_capacity(2 * text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            write!(out, "\\x{{{:X}}}", u32::from(c)).expect("a String takes everything");
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -86,6 +107,16 @@ mod tests {
         assert_eq!(parse("TO:<postmaster>", false).unwrap().path, ForwardPath::Postmaster);
         assert_eq!(parse("TO:<a@b.org> NOTIFY=NEVER", false).unwrap().notify, Some(Notify::NEVER));
         assert!(parse("TO:<ü@example.org>", true).is_ok());
+    }
+
+    /// [6533-3]
+    #[test]
+    fn an_original_recipient_beyond_ascii_is_kept_in_7_bit_form() {
+        let text = "TO:<a@example.org> ORCPT=utf-8;\u{fc}\u{1f4e7}@example.org";
+        let original = parse(text, true).unwrap().original.unwrap();
+        assert_eq!(original.as_str(), "utf-8;\\x{FC}\\x{1F4E7}@example.org");
+        assert_eq!(parse(text, false), Err(Fault::Parameter));
+        assert_eq!(parse("TO:<a@example.org> ORCPT=rfc822;\u{fc}@example.org", true), Err(Fault::Parameter));
     }
 
     #[test]

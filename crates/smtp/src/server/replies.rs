@@ -174,3 +174,67 @@ pub(super) fn timeout(hostname: &Domain) -> Reply {
 pub(super) fn shutting_down(hostname: &Domain) -> Reply {
     Reply::new(421, (4, 3, 2), format!("{hostname} shutting down, closing connection"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Vec<Reply> {
+        let hostname = Domain::parse("mx2.example.net").unwrap();
+        let mut all = vec![
+            not_utf8(),
+            unknown_verb(),
+            too_large(),
+            bare_line_end(),
+            bad_sequence("x"),
+            not_implemented(),
+            tls_first(),
+            no_valid_recipients(),
+            too_many_recipients(),
+            etrn_without_node(),
+            too_early(),
+            too_many_bad_commands(&hostname),
+            timeout(&hostname),
+            shutting_down(&hostname),
+        ];
+        all.extend([LineFault::TooLong, LineFault::Octet, LineFault::BareLf].map(line_fault));
+        for verb in ["MAIL", "RCPT"] {
+            let faults = [Fault::Argument, Fault::Keyword, Fault::Sender, Fault::Recipient, Fault::Parameter];
+            all.extend(faults.map(|each| fault(each, verb)));
+            all.extend(
+                [Fault::UnknownParameter, Fault::TooLarge, Fault::NotAscii].map(|each| fault(each, verb)),
+            );
+        }
+        all
+    }
+
+    /// [2034-4] the class of the enhanced code is the first digit of the code, on every line of every reply.
+    #[test]
+    fn enhanced_codes_agree_with_codes() {
+        let mut wire = Vec::new();
+        own().iter().for_each(|reply| reply.write(&mut wire));
+        for ready in [MAIL, RCPT, RSET, NOOP, STARTTLS, VRFY, HELP] {
+            wire.extend_from_slice(ready);
+        }
+        let target = EtrnTarget::Group("g".into());
+        for answer in [
+            EtrnAnswer::Started,
+            EtrnAnswer::NothingWaiting,
+            EtrnAnswer::Pending,
+            EtrnAnswer::PendingCount(u64::MAX),
+        ] {
+            etrn(&mut wire, answer, &target);
+        }
+        queued(&mut wire, QueueId::MIN);
+        chunk(&mut wire, u64::MAX);
+        quit(&mut wire, &Domain::parse("mx2.example.net").unwrap());
+        let wire = String::from_utf8(wire).unwrap();
+        for line in wire.split_terminator("\r\n") {
+            let (code, text) = line.split_at(4);
+            let enhanced: Vec<_> = text.split(' ').next().unwrap().split('.').collect();
+            assert_eq!((enhanced.len(), enhanced[0]), (3, &code[..1]), "{line}");
+            assert!(line.len() + 2 <= 512, "[5321-4.5.3.1.5] {line}");
+        }
+        assert_eq!(wire.lines().count(), own().len() + 15);
+    }
+}
