@@ -1,7 +1,11 @@
 //! `restante completions`
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::Output;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -11,4 +15,14 @@ use clap_complete::Shell;
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: Shell,
+}
+
+/// Prints them.
+pub(crate) fn run(verb: &Completions, mut command: Command, output: &mut Output) -> Result<Exit, Failure> {
+    let name = command.get_name().to_owned();
+    // Into memory first: the generator takes no reader that goes away.
+    let mut script = Vec::new();
+    clap_complete::generate(verb.shell, &mut command, name, &mut script);
+    output.octets(&script)?;
+    Ok(Exit::Ok)
 }

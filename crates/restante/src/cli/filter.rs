@@ -11,7 +11,7 @@ use super::value::{Moment, Size};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filter")]
 pub(crate) struct FilterArgs {
-    /// Only these domains; may be repeated
+    /// Only these domains; several with commas, or by repeating it
     #[arg(long, value_name = "DOMAIN", value_delimiter = ',')]
     pub(crate) domain: Vec<Domain>,
     /// Part of the sender's address, in any case; `<>` is the empty sender of notices
@@ -32,12 +32,12 @@ pub(crate) struct FilterArgs {
     /// Fewer octets of content than this
     #[arg(long, value_name = "SIZE")]
     pub(crate) smaller: Option<Size>,
-    /// Only these states: queued, deferred, failed, expired, misrouted, damaged, orphaned, dead, deleted
+    /// Only these states, several with commas: queued, deferred, failed, expired, misrouted, damaged, orphaned, dead, deleted
     ///
     /// Without it, everything but deleted entries.
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     pub(crate) state: Vec<DeliveryState>,
-    /// Only these messages; may be repeated
+    /// Only these messages; several with commas, or by repeating it
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) id: Vec<QueueId>,
     /// Part of what was said last about a recipient, or of the reason of a hold

@@ -1,9 +1,16 @@
 //! `restante hold` and `restante release`
 
 use clap::Args;
+use restante_api::{ApplyReport, ChangeRequest, Client};
 use restante_types::Domain;
 
+use super::exit::Exit;
+use super::failure::Failure;
 use super::filter::FilterArgs;
+use super::human::counted;
+use super::list;
+use super::output::Output;
+use super::preview;
 
 /// Stop domains or single messages: they are kept and not delivered
 ///
@@ -13,7 +20,7 @@ use super::filter::FilterArgs;
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante hold example.org --reason 'their server is being moved'
-  restante hold --from spammer@example.net --yes")]
+  restante hold --from spammer@example.net --reason 'looks odd'")]
 pub(crate) struct Hold {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -39,12 +46,121 @@ pub(crate) struct Target {
     /// Whole domains
     #[arg(value_name = "DOMAIN")]
     pub(crate) domains: Vec<Domain>,
-    #[command(flatten)]
-    pub(crate) filter: FilterArgs,
     /// Why, for the log and for whoever looks next
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+impl Target {
+    /// The change as the server takes it. What the server would refuse is refused here with the command line's words.
+    fn change(self, output: &Output) -> Result<ChangeRequest, Failure> {
+        let filter = self.filter.at(output.clock.now);
+        let by_filter = self.filter.all || !filter.is_empty();
+        match (self.domains.is_empty(), by_filter) {
+            (true, false) => Err(Failure::Usage(
+                "name domains, or give a filter for messages (--all for every message)".to_owned(),
+            )),
+            (false, true) => {
+                Err(Failure::Usage("name domains, or give a filter for messages, not both".to_owned()))
+            }
+            _ => Ok(ChangeRequest {
+                domains: self.domains,
+                filter,
+                all: self.filter.all,
+                reason: self.reason,
+                dry_run: self.dry_run,
+                as_of: None,
+            }),
+        }
+    }
+}
+
+/// Stops them.
+pub(crate) async fn hold(verb: Hold, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+    let change = verb.target.change(output)?;
+    let report = client.hold(&change).await?.finish(|_| ()).await?;
+    tell(&change, &report, ("hold", "Held"), output)
+}
+
+/// Lets them go.
+pub(crate) async fn release(verb: Release, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+    let change = verb.target.change(output)?;
+    let report = client.release(&change).await?.finish(|_| ()).await?;
+    tell(&change, &report, ("release", "Released"), output)
+}
+
+fn tell(
+    change: &ChangeRequest,
+    report: &ApplyReport,
+    (verb, done): (&str, &str),
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    if output.json {
+        output.object(report)?;
+        return Ok(Exit::Ok);
+    }
+    let (one, many) = if change.domains.is_empty() { ("message", "messages") } else { ("domain", "domains") };
+    if report.dry_run {
+        list::table(&report.sample, output)?;
+        let matched = counted(report.matched, one, many);
+        output.line(&format!("Would {verb} {matched} ({}).", preview::volume(report)))?;
+        return Ok(Exit::Ok);
+    }
+    let already = report.matched - report.changed.min(report.matched);
+    let rest = if already == 0 { String::new() } else { format!("; {already} had nothing to change") };
+    output.line(&format!("{done} {}{rest}.", counted(report.changed, one, many)))?;
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Shared;
+    use restante_types::QueueId;
+
+    fn target(domains: &[&str], all: bool) -> Target {
+        Target {
+            domains: domains.iter().map(|name| name.parse().unwrap()).collect(),
+            filter: FilterArgs { all, ..FilterArgs::default() },
+            reason: None,
+            dry_run: false,
+        }
+    }
+
+    #[test]
+    fn domains_or_a_filter_and_never_both() {
+        let output = Output::to(Shared::default(), false, jiff::Timestamp::UNIX_EPOCH);
+        let exit = |target: Target| target.change(&output).map_err(|failure| failure.exit()).err();
+        assert_eq!(exit(target(&[], false)), Some(Exit::Usage));
+        assert_eq!(exit(target(&["example.org"], true)), Some(Exit::Usage));
+        assert_eq!(exit(target(&["example.org"], false)), None);
+        assert_eq!(exit(target(&[], true)), None);
+    }
+
+    #[test]
+    fn what_was_done_is_told() {
+        let shared = Shared::default();
+        let mut output = Output::to(shared.clone(), false, jiff::Timestamp::UNIX_EPOCH);
+        let report = |matched, changed, dry_run| ApplyReport {
+            matched,
+            changed,
+            bytes: 1000,
+            sample: Vec::new(),
+            dry_run,
+            as_of: QueueId::MAX,
+        };
+        let change = target(&["example.org"], false).change(&output).unwrap();
+        tell(&change, &report(1, 1, false), ("hold", "Held"), &mut output).unwrap();
+        tell(&change, &report(2, 1, false), ("release", "Released"), &mut output).unwrap();
+        let change = ChangeRequest { domains: Vec::new(), ..change };
+        tell(&change, &report(2, 0, true), ("hold", "Held"), &mut output).unwrap();
+        let expected =
+            "Held 1 domain.\nReleased 1 domain; 1 had nothing to change.\nWould hold 2 messages (1.0 kB).\n";
+        assert_eq!(shared.text(), expected);
+    }
 }

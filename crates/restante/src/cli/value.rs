@@ -32,11 +32,9 @@ impl FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(span) = text.parse::<Span>() {
             let span = span.to_duration(SpanRelativeTo::days_are_24_hours());
-            return span
-                .ok()
-                .and_then(|span| Duration::try_from(span).ok())
-                .map(Self::Ago)
-                .ok_or_else(|| "a span counts weeks, days, hours, minutes or seconds, like 2w, 3d or 12h".to_owned());
+            return span.ok().and_then(|span| Duration::try_from(span).ok()).map(Self::Ago).ok_or_else(
+                || "a span counts weeks, days, hours, minutes or seconds, like 2w, 3d or 12h".to_owned(),
+            );
         }
         if let Ok(time) = text.parse::<Timestamp>() {
             return Ok(Self::At(time));
@@ -45,7 +43,9 @@ impl FromStr for Moment {
             .ok()
             .and_then(|time| TimeZone::system().to_timestamp(time).ok())
             .map(Self::At)
-            .ok_or_else(|| "not a span like 3d or 12h, nor a time like 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
+            .ok_or_else(|| {
+                "not a span like 3d or 12h, nor a time like 2026-01-31 or 2026-01-31T12:00:00Z".to_owned()
+            })
     }
 }
 
