@@ -52,7 +52,7 @@ impl PrimaryBook {
         (Arc::new(Self { settings, store, pages, wanted, reloaded: Notify::new() }), receiver)
     }
 
-    /// The addresses of a domain's primary as last known; `None` while nothing is known yet. Never waits.
+    /// [1985-primary] The addresses of a domain's primary as last known; `None` while nothing is known yet. Never waits.
     #[must_use]
     pub fn addresses(&self, domain: &Domain) -> Option<Arc<[IpAddr]>> {
         let settings = self.settings.load();

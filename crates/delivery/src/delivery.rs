@@ -15,6 +15,7 @@ use crate::book::PrimaryBook;
 use crate::carrier::Carrier;
 use crate::dispatch::Dispatcher;
 use crate::drain::{Context, Stop};
+use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
 use crate::limits::LAST_SETTLE;
 use crate::resolve::Lookup;
@@ -63,8 +64,10 @@ impl Delivery {
         let housekeeping =
             Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
+        let ahead = AheadBudget::default();
         let failures = Mutex::new(HashMap::new());
-        let context = Arc::new(Context { store, settings, lookup, carrier, clock, stop: stopped, failures });
+        let context =
+            Arc::new(Context { store, settings, lookup, carrier, clock, ahead, stop: stopped, failures });
         Self {
             stop,
             book,

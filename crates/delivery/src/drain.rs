@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::Clock;
 use crate::carrier::Carrier;
 use crate::events;
-use crate::feed::{FeedOwner, FeedParts, Tally};
+use crate::feed::{AheadBudget, FeedOwner, FeedParts, Tally};
 use crate::limits::NOT_SCHEDULED;
 use crate::resolve::Lookup;
 use crate::route::{self, NoRoute, Route};
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) carrier: Arc<dyn Carrier>,
     pub(crate) clock: Clock,
+    pub(crate) ahead: AheadBudget,
     pub(crate) stop: watch::Receiver<Stop>,
     /// Drains in a row that did not reach the primary, per domain; absent means none. Bounded by the domains held.
     pub(crate) failures: Mutex<HashMap<Domain, u32>>,
@@ -101,6 +102,7 @@ impl Drain<'_> {
             cause: self.cause,
             retry: pushes.then(|| self.delivery.retry.clone()),
             clock: self.context.clock.clone(),
+            budget: self.context.ahead.clone(),
         });
         // An empty queue is no reason to knock at the primary's door.
         let ending = if owner.has_more().await {

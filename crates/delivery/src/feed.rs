@@ -6,6 +6,7 @@
 //! Invariants: an entry is with at most one courier at a time; in one pass each entry is handed out once, unless it
 //! was put back; an entry whose outcome is not yet in the store is never handed out again.
 
+mod ahead;
 mod pages;
 mod settler;
 mod state;
@@ -23,6 +24,8 @@ use crate::Clock;
 use crate::limits::{HEAD, OUTCOMES_AHEAD};
 use crate::retry::RetryList;
 
+use ahead::Ahead;
+pub(crate) use ahead::AheadBudget;
 pub use state::Tally;
 use state::{State, Step};
 
@@ -53,6 +56,7 @@ pub(crate) struct FeedParts {
     /// When deferred entries are tried again on our own; `None`: not before somebody asks.
     pub(crate) retry: Option<RetryList>,
     pub(crate) clock: Clock,
+    pub(crate) budget: AheadBudget,
 }
 
 struct Shared {
@@ -62,6 +66,9 @@ struct Shared {
     retry: Option<RetryList>,
     clock: Clock,
     state: Mutex<State>,
+    /// Locked after `state`, where both are.
+    ahead: Mutex<Ahead>,
+    budget: AheadBudget,
     /// Rung when a page came in or the feed stopped.
     changed: Notify,
     /// Messages that have an outcome; whoever starts further couriers looks at it.
@@ -105,6 +112,12 @@ impl Feed {
     /// As [`QueueStore::open_content`]. After [`StoreError::Damaged`] the message is given up with
     /// [`skip`](Self::skip); anything else is a reason to put it back and end.
     pub async fn open_content(&self, work: &Work) -> Result<ContentReader, StoreError> {
+        let reading = self.shared.ahead().take(work.id);
+        if let Some(reading) = reading
+            && let Some(content) = ahead::arrived(reading).await
+        {
+            return Ok(content);
+        }
         let key = EntryKey { domain: self.shared.domain.clone(), id: work.id };
         self.shared.store.open_content(&key).await
     }
@@ -132,6 +145,7 @@ impl Feed {
     /// A message that cannot be tried now through a fault of ours; it stays as it is and is left out of this pass.
     pub fn skip(&self, id: restante_types::QueueId) {
         self.shared.state().forget(id);
+        drop(self.shared.ahead().take(id));
     }
 
     /// Whether the drain was told to end: finish what is under way, take nothing more.
@@ -145,7 +159,7 @@ impl Feed {
 impl FeedOwner {
     /// Starts a feed; the first page is under way when this returns.
     pub(crate) fn start(parts: FeedParts) -> Self {
-        let FeedParts { store, lease, cause, retry, clock } = parts;
+        let FeedParts { store, lease, cause, retry, clock, budget } = parts;
         let lease = Arc::new(lease);
         let shared = Arc::new(Shared {
             store,
@@ -154,6 +168,8 @@ impl FeedOwner {
             retry,
             clock,
             state: Mutex::new(State::new(cause)),
+            ahead: Mutex::default(),
+            budget,
             changed: Notify::new(),
             finished: watch::Sender::new(0),
         });
@@ -224,6 +240,7 @@ impl FeedOwner {
         if let Some(loader) = loader {
             let _ = loader.await;
         }
+        shared.ahead().clear();
         let tally = shared.state().tally();
         drop(shared);
         (Arc::into_inner(lease), tally)
@@ -234,6 +251,14 @@ impl Shared {
     /// A courier that panicked leaves the state consistent: no change of it is left half done.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_ahead(&self, state: &State) {
+        self.ahead().read(&self.store, &self.domain, &self.budget, state.next_up());
     }
 
     fn check_fence(&self) {
@@ -253,6 +278,9 @@ impl Shared {
             return Step::Wait;
         }
         self.load_if_low(&mut state);
+        if matches!(step, Step::Take(_)) {
+            self.read_ahead(&state);
+        }
         step
     }
 

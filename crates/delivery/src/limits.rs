@@ -14,6 +14,12 @@ pub const OUTCOMES_AHEAD: usize = 512;
 pub const SETTLE_BATCH: usize = 128;
 /// How long the first outcome of a batch waits for company; a crash within it repeats these messages.
 pub const SETTLE_LINGER: Duration = Duration::from_millis(4);
+/// Messages at the head of a drain whose content is read before a courier asks for it.
+pub const AHEAD_MESSAGES: usize = 16;
+/// Octets of a content that is read ahead: one piece of a reader, so that it is read with one look at the disk.
+pub const AHEAD_OCTETS: u64 = 64 * 1024;
+/// Octets that all drains together hold of content read ahead.
+pub const AHEAD_TOTAL: usize = 16 * 1024 * 1024;
 /// How often a batch of outcomes is offered to a store that is unavailable before the drain gives up.
 pub const SETTLE_TRIES: u32 = 8;
 /// The first pause between those tries; it doubles.

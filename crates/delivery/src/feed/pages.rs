@@ -21,7 +21,10 @@ impl Shared {
         {
             let mut state = self.state();
             match page {
-                Ok(page) => state.page_read(page),
+                Ok(page) => {
+                    state.page_read(page);
+                    self.read_ahead(&state);
+                }
                 Err(error) => {
                     state.page_read(Vec::new());
                     state.stop(Some(match error {

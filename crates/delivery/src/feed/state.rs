@@ -105,6 +105,11 @@ impl State {
         Some(work)
     }
 
+    /// What will be handed out next, in order.
+    pub(super) fn next_up(&self) -> impl Iterator<Item = &Work> {
+        self.at_hand.iter()
+    }
+
     /// The pass is through and nothing is at hand.
     pub(super) fn is_idle(&self) -> bool {
         !self.ended && self.exhausted && !self.loading && self.at_hand.is_empty()
@@ -174,7 +179,7 @@ impl State {
         }
     }
 
-    /// Counts an outcome and returns how many messages have one.
+    /// [5321-4.2.1-outcomes] Counts an outcome and returns how many messages have one.
     pub(super) fn count(&mut self, settlement: &Settlement) -> u64 {
         self.tally.messages += 1;
         for (_, outcome) in &settlement.outcomes {

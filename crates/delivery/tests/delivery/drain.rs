@@ -8,7 +8,7 @@ use restante_delivery::limits::{DRAINS, HEAD, PAGE};
 use restante_delivery::{DomainDelivery, Trip};
 use restante_queue::{DrainCause, HoldKind, QueueStore};
 use restante_types::Reply;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::{Script, ScriptedDns, World, domain, reply};
 
@@ -86,7 +86,7 @@ async fn a_cut_connection_leaves_the_rest_to_be_asked_for() {
     assert_eq!(world.store.waiting(&world.domain), 90);
     assert_eq!(world.last_result(), "delivered 10, then 451 connection lost");
     assert_eq!(world.store.reports(&world.domain)[0].not_before, None);
-    sleep(Duration::from_secs(24 * 3600)).await;
+    sleep(Duration::from_secs(2 * 3600)).await;
     assert_eq!(world.carrier.connections(), 1, "on demand means on demand");
     world.ask(DrainCause::Etrn);
     world.drains(2).await;
@@ -313,6 +313,32 @@ async fn a_store_that_fails_stops_the_drain_and_nothing_goes_twice_in_it() {
     assert!(tried.values().all(|times| *times == 1));
     assert!(tried.len() < 1000, "{}", tried.len());
     assert!(world.last_result().contains("outcomes could not be recorded"), "{}", world.last_result());
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_comes_off_the_disk_while_the_one_before_is_sent() {
+    let world = World::new(DomainDelivery { connections: 1, ..World::pinned() }, |_, _| slow(10));
+    world.store.inside().disk = Duration::from_millis(40);
+    world.fill(200);
+    let began = Instant::now();
+    world.ask(DrainCause::Etrn);
+    world.drains(1).await;
+    // One after the other it would be 10 s.
+    assert!(began.elapsed() < Duration::from_millis(2200), "{:?}", began.elapsed());
+    assert_eq!(world.store.inside().opened, 200);
+    each_once(&world, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_left_and_the_others_go() {
+    let world = World::new(World::pinned(), |_, _| slow(1));
+    world.fill(100);
+    world.store.inside().damaged.extend([World::id(0), World::id(50)]);
+    world.ask(DrainCause::Etrn);
+    world.drains(1).await;
+    each_once(&world, 98);
+    assert_eq!(world.store.waiting(&world.domain), 2);
+    assert_eq!(world.store.row(&world.domain, World::id(50)).attempts, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,6 +92,11 @@ impl ScriptedCarrier {
                 return Trip::Finished;
             }
             let work = window.remove(0);
+            let Ok(mut content) = feed.open_content(&work).await else {
+                feed.skip(work.id);
+                continue;
+            };
+            assert_eq!(content.next().await.unwrap().unwrap(), work.id.to_bytes().as_slice());
             sleep(script.pace).await;
             if let Some((after, reply)) = script.cut_after.as_ref().filter(|(after, _)| done == *after) {
                 assert_eq!(done, *after);

@@ -1,10 +1,12 @@
 //! A queue in memory: what `QueueStore` promises to a drain, and a record of what was asked of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use restante_queue::{
     ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport, DrainRequest,
     DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, LeaseAnswer, ListPage, NewMessage,
@@ -44,6 +46,12 @@ pub(crate) struct Inside {
     pub(crate) read: usize,
     /// So many calls of `settle` fail from now on.
     pub(crate) settle_fails: usize,
+    /// Time of one look at the disk.
+    pub(crate) disk: Duration,
+    /// Calls of `open_content`.
+    pub(crate) opened: usize,
+    /// What cannot be read.
+    pub(crate) damaged: HashSet<QueueId>,
     pub(crate) requests: Option<mpsc::UnboundedSender<DrainRequest>>,
 }
 
@@ -138,8 +146,17 @@ impl QueueStore for FakeStore {
         unreachable!("{NOT_HERE}")
     }
 
-    async fn open_content(&self, _key: &EntryKey) -> Result<ContentReader, StoreError> {
-        Err(StoreError::Unavailable(NOT_HERE.to_owned()))
+    async fn open_content(&self, key: &EntryKey) -> Result<ContentReader, StoreError> {
+        let wait = {
+            let mut inside = self.inside();
+            inside.opened += 1;
+            inside.disk
+        };
+        tokio::time::sleep(wait).await;
+        if self.inside().damaged.contains(&key.id) {
+            return Err(StoreError::Damaged("on purpose".to_owned()));
+        }
+        Ok(ContentReader::from(Bytes::copy_from_slice(&key.id.to_bytes())))
     }
 
     async fn get(&self, _key: &EntryKey) -> Result<Entry, StoreError> {
