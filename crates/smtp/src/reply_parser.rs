@@ -169,7 +169,7 @@ fn read_enhanced(code: ReplyCode, word: &[u8]) -> Option<EnhancedStatusCode> {
     });
     let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
     let agrees = class == code.get() / 100 && matches!(class, 2 | 4 | 5) && parts.next().is_none();
-    agrees.then(|| EnhancedStatusCode(class as u8, subject, detail))
+    agrees.then_some(EnhancedStatusCode(class as u8, subject, detail))
 }
 
 #[cfg(test)]

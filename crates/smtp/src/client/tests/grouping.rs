@@ -48,7 +48,9 @@ fn with_pipelining_data_ends_a_group_and_content_begins_the_next() {
     talk.content(".\r\n");
     assert_eq!(talk.sent(), "..\r\n.\r\n");
     talk.hear("451 not now");
-    assert!(matches!(talk.fates().as_slice(), [(id, fates)] if *id == second && matches!(fates[0], Fate::Deferred(_))));
+    assert!(
+        matches!(talk.fates().as_slice(), [(id, fates)] if *id == second && matches!(fates[0], Fate::Deferred(_)))
+    );
 }
 
 /// [3030-2]
@@ -68,7 +70,9 @@ fn the_first_bdat_waits_for_its_recipients() {
     assert!(talk.session.room().is_none(), "nothing is proven yet");
     talk.hear("250 taken");
     let fates = talk.fates();
-    assert!(matches!(&fates[0], (one, fates) if *one == id && matches!(fates[..], [Fate::Failed(_), Fate::Delivered])));
+    assert!(
+        matches!(&fates[0], (one, fates) if *one == id && matches!(fates[..], [Fate::Failed(_), Fate::Delivered]))
+    );
 }
 
 #[test]
@@ -146,6 +150,20 @@ fn a_server_that_loses_its_place_is_not_hurried_any_more() {
     assert!(matches!(fates[0].1[..], [Fate::Deferred(_)]), "{fates:?}");
     talk.send(1, "x\r\n");
     assert_eq!(talk.sent(), format!("RSET\r\n{MAIL}RCPT TO:<r0@example.org>\r\n"));
+}
+
+/// 503 to content for which nobody was accepted is what must be said then; it slows nothing down.
+#[test]
+fn a_503_for_nobody_is_no_complaint() {
+    let mut talk = Talk::proven(&["PIPELINING", "CHUNKING"]);
+    talk.send(1, "x\r\n");
+    talk.content("x\r\n");
+    talk.hear_all(&["250 ok", "550 no", "503 5.5.1 RCPT first"]);
+    assert_eq!(talk.fates().len(), 1);
+    talk.send(1, "x\r\n");
+    talk.content("x\r\n");
+    let whole = "RCPT TO:<r0@example.org>\r\nBDAT 3 LAST\r\nx\r\n";
+    assert_eq!(talk.sent(), format!("RSET\r\n{MAIL}{whole}"));
 }
 
 /// [1870-5] [6152-a] [6531-3.5]

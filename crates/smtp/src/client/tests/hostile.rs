@@ -23,9 +23,28 @@ enum Step {
 }
 
 const LINES: [&str; 22] = [
-    "220 x", "250 ok", "250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 STARTTLS", "250-x\r\n250 PIPELINING", "354 go",
-    "354", "221 bye", "421 no", "450 no", "452 4.5.3 many", "500 no", "503 no", "550 5.1.1 no", "554 no", "999 no",
-    "099 no", "250", "250-", "2", "", "250-a\r\n550 b", "555-x\r\n555 y",
+    "220 x",
+    "250 ok",
+    "250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 STARTTLS",
+    "250-x\r\n250 PIPELINING",
+    "354 go",
+    "354",
+    "221 bye",
+    "421 no",
+    "450 no",
+    "452 4.5.3 many",
+    "500 no",
+    "503 no",
+    "550 5.1.1 no",
+    "554 no",
+    "999 no",
+    "099 no",
+    "250",
+    "250-",
+    "2",
+    "",
+    "250-a\r\n550 b",
+    "555-x\r\n555 y",
 ];
 
 fn step() -> impl Strategy<Value = Step> {
@@ -119,7 +138,8 @@ fn endless_answers_end() {
 /// The connection closes after each octet of a whole conversation in turn: nothing is delivered before the last one.
 #[test]
 fn a_server_that_closes_anywhere_delivers_nothing_early() {
-    let answers = ["220 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250 a\r\n250 b\r\n354 c\r\n", "250 taken\r\n"];
+    let answers =
+        ["220 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250 a\r\n250 b\r\n354 c\r\n", "250 taken\r\n"];
     let all: usize = answers.iter().map(|answer| answer.len()).sum();
     for cut in 0..=all {
         let (mut talk, mut left) = (Talk::new(), cut);

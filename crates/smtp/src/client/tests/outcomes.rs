@@ -117,7 +117,11 @@ fn outcomes_of_bdat() {
         let first = play(&["PIPELINING", "CHUNKING"], false, 2, answers);
         assert_eq!(first, ((*fates).to_owned(), answers[0] == "250"), "{answers:?}");
         let all: Vec<&str> = answers.iter().copied().chain([*end]).collect();
-        assert_eq!(play(&["PIPELINING", "CHUNKING"], true, 2, &all), ((*fates).to_owned(), *reset), "{all:?}");
+        assert_eq!(
+            play(&["PIPELINING", "CHUNKING"], true, 2, &all),
+            ((*fates).to_owned(), *reset),
+            "{all:?}"
+        );
     }
 }
 
@@ -195,7 +199,10 @@ fn replies_out_of_place_end_it_without_an_outcome() {
                 talk.content("x\r\n");
             }
         }
-        assert!(matches!(talk.end(), End::Protocol(ProtocolError::OutOfPlace(stage, _)) if stage == *at), "{answers:?}");
+        assert!(
+            matches!(talk.end(), End::Protocol(ProtocolError::OutOfPlace(stage, _)) if stage == *at),
+            "{answers:?}"
+        );
     }
 }
 
@@ -211,7 +218,10 @@ fn a_refusal_in_the_middle_of_content_counts_and_ends_it() {
         talk.session.content(talk.now, b"beginning");
         talk.hear_all(&["552 5.3.4 too much"]);
         match talk.events().as_slice() {
-            [ClientEvent::Finished(finished), ClientEvent::Ended(End::Protocol(ProtocolError::Unasked(_)))] => {
+            [
+                ClientEvent::Finished(finished),
+                ClientEvent::Ended(End::Protocol(ProtocolError::Unasked(_))),
+            ] => {
                 assert_eq!((finished.id, letters(&finished.fates).as_str()), (id, "F"));
             }
             other => panic!("{other:?}"),
