@@ -10,7 +10,7 @@ pub const SPARE_BUFFERS: usize = 64;
 pub const TRANSMIT_FLUSH: usize = 16 * 1024;
 /// Octets of transmit buffer that an idle session keeps.
 pub const TRANSMIT_KEPT: usize = 512;
-/// For writing one batch of answers, RFC 5321 4.5.3.2.7: what a server waits for a client that does nothing.
+/// [5321-4.5.3.2.7] For writing one batch of answers: what a server waits for a client that does nothing.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// For a TLS handshake; a few round trips and one signature.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);

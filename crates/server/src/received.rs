@@ -47,7 +47,7 @@ impl Received<'_> {
         write!(out, ";\r\n\t{}\r\n", Rfc5322Date(self.arrived))
     }
 
-    // [3848-a] [6531-b] The registered names: TLS and AUTH are told by the ESMTP and UTF8SMTP families only.
+    // [3848-1] [6531-3.7.3] The registered names: TLS and AUTH are told by the ESMTP and UTF8SMTP families only.
     fn with(&self) -> &'static str {
         let (tls, auth) = (self.client.tls.is_some(), self.client.identity.is_some());
         match (self.envelope.smtputf8, self.esmtp, tls, auth) {
@@ -170,7 +170,7 @@ mod tests {
         assert!(!line.contains("for"), "{line}");
     }
 
-    // [3848-a] [6531-b]
+    // [3848-1] [6531-3.7.3]
     #[test]
     fn with_names_the_protocol() {
         let (plain, utf8) = (envelope(&[], false), envelope(&[], true));

@@ -35,7 +35,7 @@ pub(crate) fn find<'a>(
         return Err(replies::relaying());
     }
     let Some((configured, held)) = settings.domains.find(queue) else {
-        // [house-lost] A domains.d that got lost must not bounce a customer's mail.
+        // A domains.d that got lost must not bounce a customer's mail.
         let lost = settings.lost.find(queue).is_some();
         return Err(if lost { replies::lost_domain() } else { replies::relaying() });
     };
@@ -66,7 +66,7 @@ fn is_our_postmaster(settings: &ServerSettings, mailbox: &Mailbox) -> bool {
     at_us && mailbox.local.as_str().eq_ignore_ascii_case("postmaster")
 }
 
-/// [5321-3.6.1] `user%host@us`, `host!user@us` and `"user@host"@us` ask the primary, which trusts us, to relay.
+/// [5321-3.6.2] `user%host@us`, `host!user@us` and `"user@host"@us` ask the primary, which trusts us, to relay.
 fn routes_onward(local: &LocalPart) -> bool {
     local.as_str().contains(['%', '!', '@'])
 }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(ask("a@lost.example"), Err(450));
     }
 
-    // [5321-3.6.1]
+    // [5321-3.6.2]
     #[test]
     fn nothing_is_relayed_through_a_local_part() {
         for address in ["a%b.net@example.org", "b.net!a@example.org", "\"a@b.net\"@example.org"] {
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(ask_with(&nowhere, ForwardPath::Postmaster, false), Err(450));
     }
 
-    // [6531-a]
+    // [6531-3.5]
     #[test]
     fn international_mail_goes_only_where_it_is_understood() {
         assert_eq!(ask("ü@example.org"), Err(553));

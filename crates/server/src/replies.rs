@@ -28,7 +28,7 @@ pub(crate) fn no_postmaster() -> Reply {
     Reply::new(450, (4, 3, 0), "nobody is here yet")
 }
 
-/// [6531-a] The primary is not known to take SMTPUTF8.
+/// [6531-3.5] The primary is not known to take SMTPUTF8.
 pub(crate) fn not_international() -> Reply {
     Reply::new(553, (5, 6, 7), "internationalised mail cannot be handed on to this domain")
 }

@@ -160,6 +160,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             Woken::Read(buffer, to) => self.unread = Some(Unread { buffer, from: 0, to }),
             Woken::Deadline => self.session.handle_timeout(Instant::now()),
             Woken::Stop(Stop::Now) => return Err(Ended::Stopped),
+            // [5321-3.8] The machine says 421 as soon as nothing is in flight.
             Woken::Stop(stop) => {
                 self.stopped = stop;
                 self.session.shut_down();

@@ -111,29 +111,35 @@ pub(crate) fn config() -> ServerConfig {
     }
 }
 
+/// A connection as a listener hands it over, in clear, and the client's end of it.
+pub(crate) async fn accepted() -> (Connection, Peer) {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local().unwrap();
+    let connecting = Connecting { address, source: None, limit: LIMIT };
+    let (there, here) = tokio::join!(connecting.connect(), listener.accept());
+    let connection = Connection {
+        stream: here.unwrap(),
+        config: Arc::new(config()),
+        tls: None,
+        implicit: false,
+        buffers: Buffers::default(),
+        stop: watch::Sender::default().subscribe(),
+    };
+    (connection, Peer { stream: there.unwrap(), unread: Vec::new() })
+}
+
 /// Connects, lets `first` be sent before the server even looks, then serves.
 pub(crate) async fn open(
     first: &[u8],
     tls: Option<Arc<ServerTls>>,
     implicit: bool,
-    handler: YesMan,
+    mut handler: YesMan,
 ) -> (Peer, Host) {
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local().unwrap();
-    let connecting = Connecting { address, source: None, limit: LIMIT };
-    let (there, here) = tokio::join!(connecting.connect(), listener.accept());
-    let mut peer = Peer { stream: there.unwrap(), unread: Vec::new() };
+    let (connection, mut peer) = accepted().await;
     peer.send(first).await;
     let stop = watch::Sender::default();
-    let connection = Connection {
-        stream: here.unwrap(),
-        config: Arc::new(config()),
-        tls,
-        implicit,
-        buffers: Buffers::default(),
-        stop: stop.subscribe(),
-    };
-    let (seen, mut handler) = (Arc::clone(&handler.seen), handler);
+    let connection = Connection { tls, implicit, stop: stop.subscribe(), ..connection };
+    let seen = Arc::clone(&handler.seen);
     let served = tokio::spawn(async move { serve(connection, &mut handler).await });
     (peer, Host { seen, stop, served })
 }

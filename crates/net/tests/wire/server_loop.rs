@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restante_net::limits::READ_BUFFER;
-use restante_net::{Ended, ServerTls, Stop};
+use restante_net::{Ended, ServerTls, Stop, serve};
 use restante_types::Reply;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
@@ -229,6 +229,7 @@ async fn a_stop_at_once_waits_for_nobody() {
     assert!(matches!(host.ended().await.0, Ended::Stopped));
 }
 
+// [5321-4.5.3.2.7]
 #[tokio::test]
 async fn a_client_that_asks_and_never_reads_is_not_read_either() {
     let (mut peer, host) = plain().await;
@@ -243,4 +244,13 @@ async fn a_client_that_asks_and_never_reads_is_not_read_either() {
     assert!(stuck.is_err(), "the server goes on reading without end");
     host.stop.send_replace(Stop::Now);
     assert!(matches!(host.ended().await.0, Ended::Stopped));
+}
+
+/// What a session costs while it waits is its future: the buffers are shared and the handshake is boxed.
+#[tokio::test]
+async fn the_future_of_a_session_is_small() {
+    let (connection, _peer) = peer::accepted().await;
+    let mut handler = YesMan::default();
+    let octets = std::mem::size_of_val(&serve(connection, &mut handler));
+    assert!(octets < 3 * 1024, "{octets}");
 }
