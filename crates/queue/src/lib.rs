@@ -1,25 +1,36 @@
 //! The per-domain store-and-forward queue.
 //!
-//! [`QueueStore`] is the public face that every store fulfils; [`EmbeddedStore`](embedded) is the one that needs
+//! [`QueueStore`] is the public face that every store fulfils; [`EmbeddedStore`] is the one that needs
 //! nothing but a directory: an append-only content log that is the truth, and sled as the index over it.
 
+mod clock;
 mod content;
+mod disk;
+mod embedded;
 mod entry;
 mod error;
+mod events;
 mod filter;
+mod index;
 mod lease;
+mod limits;
 mod log;
+mod mint;
 mod receipt;
 mod stats;
 mod store;
 
+pub use clock::{Clock, SystemClock};
 pub use content::{ContentBuffer, ContentReader, SealedContent};
+pub use embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 pub use entry::{Destination, Entry, EntryKey, NewMessage, RecipientStatus, Work};
 pub use error::StoreError;
 pub use filter::{Cursor, Filter, ListPage};
+pub use index::{ProbeCommand, ProbeError, probe};
 pub use lease::{
     DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Outcome, Scope, Settlement, Started,
 };
+pub use log::LowWater;
 pub use receipt::Receipt;
 pub use stats::{
     DomainStats, DrainProgress, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LastDrain,

@@ -10,7 +10,9 @@ use crate::content::{ContentBuffer, ContentReader};
 use crate::entry::{Entry, EntryKey, NewMessage, Work};
 use crate::error::StoreError;
 use crate::filter::{Cursor, Filter, ListPage};
-use crate::lease::{DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Scope, Settlement, Started};
+use crate::lease::{
+    DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Scope, Settlement, Started,
+};
 use crate::receipt::Receipt;
 use crate::stats::{DomainStats, Health, HoldKind};
 
@@ -51,7 +53,12 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn get(&self, key: &EntryKey) -> Result<Entry, StoreError>;
 
     /// A page of entries behind `after`, at most `limit`.
-    async fn list(&self, filter: &Filter, after: Option<&Cursor>, limit: usize) -> Result<ListPage, StoreError>;
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<ListPage, StoreError>;
 
     /// One domain's counts; zeros for a domain that never had mail.
     fn stats(&self, domain: &Domain) -> DomainStats;

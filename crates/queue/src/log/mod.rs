@@ -37,6 +37,8 @@ mod shared;
 mod sidecar;
 mod space;
 mod state;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod walk;
 mod wire;
@@ -48,7 +50,8 @@ use threads::Inboxes;
 use writer::{Append, Writer};
 
 pub(crate) use incoming::{Share, Spool, TempFile};
-pub(crate) use options::{LogOptions, LowWater};
+pub(crate) use options::LogOptions;
+pub use options::LowWater;
 pub(crate) use place::{LogPosition, Place};
 pub(crate) use state::StateByte;
 

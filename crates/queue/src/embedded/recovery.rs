@@ -1,0 +1,320 @@
+//! Bringing the index in line with the log, which is the truth.
+//!
+//! Three uses of one walk over the log: the tail behind the last checkpoint (any start), everything into an empty
+//! index (rebuild), and everything against an index that survived a crash (compare; mail flows meanwhile). The walk
+//! has a thread of its own; what it finds is judged by the owner thread, which reads a record again before it
+//! believes a difference.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use restante_types::{DeliveryState, Domain, QueueId};
+
+use super::books::Condition;
+use super::intake::entry_value;
+use super::shared::{Shared, Stretch};
+use super::turn::Turn;
+use crate::entry::{Destination, EntryKey};
+use crate::error::StoreError;
+use crate::events;
+use crate::index::EntryValue;
+use crate::limits::{LIST_WORK, RECORDS_PER_CHECK};
+use crate::log::{DamagedRecord, LogPosition, Place, Scanned, StoredMessage};
+
+/// What has to be done before, and after, the index is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Read what came behind this, then compare everything.
+    Replay(LogPosition),
+    /// Read everything.
+    Rebuild,
+}
+
+/// What one walk found.
+#[derive(Default)]
+struct Walk {
+    records: u64,
+    repaired: u64,
+    /// Live records per domain.
+    live: HashMap<Domain, u64>,
+    damaged: Vec<DamagedRecord>,
+}
+
+/// Runs in a thread of its own; `ready` is told when the index is complete.
+pub(super) fn run(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) {
+    if let Err(error) = recover(shared, plan, ready)
+        && !shared.desk.is_leaving()
+    {
+        events::recovery_failed(&error);
+        shared.books.lock().condition = Condition::Failing(error.to_string());
+    }
+}
+
+fn recover(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) -> Result<(), StoreError> {
+    let from = match plan {
+        Plan::Replay(position) => Some(position),
+        Plan::Rebuild => None,
+    };
+    let started = Instant::now();
+    let walk = Walk::over(shared, from, true)?;
+    park_all_damaged(shared, &walk.damaged)?;
+    events::index_ready(walk.records, walk.repaired, started.elapsed());
+    {
+        let mut state = shared.books.lock();
+        state.verified = plan == Plan::Rebuild;
+        if matches!(state.condition, Condition::Rebuilding { .. }) {
+            state.condition = Condition::Ready;
+        }
+    }
+    // Whoever opened the store may not have waited.
+    let _ = ready.send(());
+    if plan != Plan::Rebuild {
+        compare(shared)?;
+    }
+    Ok(())
+}
+
+/// Every record against the index, then, where the numbers differ, every entry of that domain against its record.
+fn compare(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let started = Instant::now();
+    let mut walk = Walk::over(shared, None, false)?;
+    park_all_damaged(shared, &walk.damaged)?;
+    let differing: Vec<Domain> = {
+        let state = shared.books.lock();
+        let differs = |domain: &Domain, entries| walk.live.get(domain).copied().unwrap_or(0) != entries;
+        let all = state.domains.iter().filter(|(domain, book)| differs(domain, book.counts.entries()));
+        all.map(|(domain, _)| domain.clone()).collect()
+    };
+    for domain in differing {
+        let mut after = None;
+        loop {
+            let name = domain.clone();
+            let (last, repaired) = shared.desk.ask_blocking(move |turn| check_entries(turn, &name, after))?;
+            walk.repaired += repaired;
+            after = last;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    shared.books.lock().verified = true;
+    events::index_compared(walk.records, walk.repaired, started.elapsed());
+    Ok(())
+}
+
+impl Walk {
+    fn over(shared: &Arc<Shared>, from: Option<LogPosition>, show: bool) -> Result<Self, StoreError> {
+        // What comes in from now on is made visible by the intake; it must not be taken for missing.
+        let end = shared.log.position();
+        let mut walk = Self::default();
+        let mut batch = Vec::with_capacity(RECORDS_PER_CHECK);
+        let mut failed = None;
+        let mut visit = |scanned| {
+            match scanned {
+                Scanned::Damaged(record) => walk.damage(shared, record),
+                Scanned::Live { place, .. } if (place.segment, place.offset) >= (end.segment, end.offset) => {
+                }
+                Scanned::Live { place, message } => {
+                    walk.count(&message);
+                    batch.push((place, message));
+                }
+            }
+            if batch.len() >= RECORDS_PER_CHECK
+                && let Err(error) = walk.check(shared, std::mem::take(&mut batch))
+            {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+            if shared.desk.is_leaving() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut progress = |done, total| {
+            let mut state = shared.books.lock();
+            if show && let Condition::Rebuilding { done: d, total: t } = &mut state.condition {
+                (*d, *t) = (done, total);
+            }
+        };
+        shared.log.scan(from, &mut visit, &mut progress)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if shared.desk.is_leaving() {
+            return Err(StoreError::Unavailable("the store is closed".to_owned()));
+        }
+        walk.check(shared, batch)?;
+        Ok(walk)
+    }
+
+    fn damage(&mut self, shared: &Shared, record: DamagedRecord) {
+        // Bounded by what a person will look at; the number is exact all the same.
+        shared.found_damage(record.place, record.id, &record.what);
+        if self.damaged.len() < LIST_WORK {
+            self.damaged.push(record);
+        }
+    }
+
+    fn count(&mut self, message: &StoredMessage) {
+        self.records += 1;
+        for destination in message.destinations.iter().filter(|destination| lives(message, destination)) {
+            *self.live.entry(destination.domain.clone()).or_default() += 1;
+        }
+    }
+
+    fn check(&mut self, shared: &Shared, batch: Vec<(Place, StoredMessage)>) -> Result<(), StoreError> {
+        if !batch.is_empty() {
+            self.repaired += shared.desk.ask_blocking(move |turn| check_records(turn, &batch))?;
+        }
+        Ok(())
+    }
+}
+
+fn lives(message: &StoredMessage, destination: &Destination) -> bool {
+    let states = destination.recipients.iter().filter_map(|index| message.states.get(usize::from(*index)));
+    states.into_iter().any(|state| !state.is_done())
+}
+
+/// Sees to it that every live record of these has its entries, in the state that the log has.
+fn check_records(turn: &mut Turn<'_>, records: &[(Place, StoredMessage)]) -> Result<u64, StoreError> {
+    let mut repaired = 0;
+    for (place, message) in records {
+        for destination in message.destinations.iter().filter(|destination| lives(message, destination)) {
+            let key = EntryKey { domain: destination.domain.clone(), id: message.id };
+            repaired += u64::from(check_record(turn, *place, message, destination, key)?);
+        }
+    }
+    Ok(repaired)
+}
+
+fn check_record(
+    turn: &mut Turn<'_>,
+    place: Place,
+    scanned: &StoredMessage,
+    destination: &Destination,
+    key: EntryKey,
+) -> Result<bool, StoreError> {
+    let now = turn.now;
+    let known = turn.entry(&key)?;
+    if let Some(entry) = &known
+        && entry.place == place
+        && !(*entry).clone().adopt(&scanned.states, now)
+    {
+        return Ok(false);
+    }
+    let elsewhere = known.map(|entry| entry.place).filter(|other| *other != place);
+    // The walk may have read the record before it was settled: only what it says now counts.
+    let message = match turn.log.read(place) {
+        Ok(message) => message,
+        Err(StoreError::NotFound | StoreError::Damaged(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if !lives(&message, destination) {
+        return Ok(false);
+    }
+    if let Some(other) = elsewhere
+        && turn.log.read(other).is_ok_and(|first| first.id == key.id)
+    {
+        events::duplicate(key.id);
+        turn.drop_copy(place, u16::try_from(message.states.len()).unwrap_or(u16::MAX));
+        return Ok(true);
+    }
+    if elsewhere.is_none()
+        && let Some(entry) = turn.entry(&key)?
+    {
+        return Ok(entry.adopt(&message.states, now));
+    }
+    let mut entry = entry_value(place, &message, destination);
+    entry.adopt(&message.states, now);
+    turn.insert(key, entry);
+    Ok(true)
+}
+
+/// Sees to it that the next entries of a domain have their records.
+fn check_entries(
+    turn: &mut Turn<'_>,
+    domain: &Domain,
+    after: Option<QueueId>,
+) -> Result<(Option<QueueId>, u64), StoreError> {
+    let keys = turn.keys(domain, after, RECORDS_PER_CHECK)?;
+    let mut repaired = 0;
+    for key in &keys {
+        let now = turn.now;
+        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
+        let states = match turn.log.read(place) {
+            Ok(message) if message.id == key.id => message.states,
+            Ok(_) | Err(StoreError::NotFound) => {
+                turn.remove(key)?;
+                repaired += 1;
+                continue;
+            }
+            Err(StoreError::Damaged(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(entry) = turn.entry(key)? {
+            repaired += u64::from(entry.adopt(&states, now));
+        }
+    }
+    Ok((keys.last().filter(|_| keys.len() == RECORDS_PER_CHECK).map(|key| key.id), repaired))
+}
+
+/// Parks the entries whose records lie in damaged stretches. Which they are only the index can tell, so it is walked
+/// once; this happens only where there is damage.
+fn park_all_damaged(shared: &Arc<Shared>, damaged: &[DamagedRecord]) -> Result<(), StoreError> {
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let hit = |place: Place| {
+        damaged.iter().any(|record| {
+            let from = record.place.offset;
+            let until = u64::from(from) + record.octets;
+            place.segment == record.place.segment && place.offset >= from && u64::from(place.offset) < until
+        })
+    };
+    let mut after: Option<EntryKey> = None;
+    loop {
+        let entries = shared.entries(&Stretch::All(after.as_ref()), LIST_WORK)?;
+        let Some((last, _)) = entries.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let keys: Vec<_> =
+            entries.into_iter().filter(|(_, entry)| hit(entry.place)).map(|(key, _)| key).collect();
+        if !keys.is_empty() {
+            shared.desk.ask_blocking(move |turn| park(turn, &keys))?;
+        }
+    }
+}
+
+fn park(turn: &mut Turn<'_>, keys: &[EntryKey]) -> Result<(), StoreError> {
+    let now = turn.now;
+    for key in keys {
+        // A stretch may be damaged around records that are whole.
+        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
+        if turn.log.read(place).is_ok() {
+            continue;
+        }
+        if let Some(entry) = turn.entry(key)? {
+            spoil(entry);
+            entry.settle_down(now);
+        }
+    }
+    Ok(())
+}
+
+fn spoil(entry: &mut EntryValue) {
+    for recipient in entry.recipients.iter_mut().filter(|recipient| !recipient.state.is_done()) {
+        recipient.state.state = DeliveryState::Damaged;
+    }
+}
+
+impl Shared {
+    /// Parks an entry whose record turned out to be damaged while it was read.
+    pub(super) async fn park_damaged(
+        self: &Arc<Self>,
+        key: EntryKey,
+        place: Place,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        self.found_damage(place, Some(key.id), what);
+        self.desk.ask(move |turn| park(turn, &[key])).await
+    }
+}
