@@ -17,7 +17,7 @@ mod tls_watch;
 pub use buffers::{Buffer, Buffers};
 pub use client_loop::{ClientConnection, UpgradeError};
 pub use connect::{ConnectError, Connecting};
-pub use listen::{ListenError, Listener, is_exhaustion};
+pub use listen::{ListenError, Listener, is_lost_connection};
 pub use rustls::pki_types::ServerName;
 pub use server_loop::{Connection, Ended, ServerHandler, Stop, serve};
 pub use stream::{Early, Stream};

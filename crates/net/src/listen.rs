@@ -53,18 +53,36 @@ impl Listener {
     /// The next connection. Its options (no delay, keepalive, user timeout) it has from the listening socket.
     ///
     /// # Errors
-    /// Whatever accept(2) says; most of it concerns that one connection only, see [`is_exhaustion`].
+    /// Whatever accept(2) says; see [`is_lost_connection`].
     pub async fn accept(&self) -> io::Result<Stream> {
         let (tcp, peer) = self.tcp.accept().await?;
         Ok(Stream::plain(tcp, peer))
     }
 }
 
-/// Whether an error of `accept` means that we have run out of something, so that trying again at once is useless.
+/// Whether an error of `accept` concerns only the connection that it would have returned (accept(2) lists these), so
+/// that the next one may be fine. Anything else, running out of files first of all, would only come again at once.
 #[must_use]
-pub fn is_exhaustion(error: &io::Error) -> bool {
+pub fn is_lost_connection(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
+    matches!(
+        errno,
+        Some(
+            Errno::ECONNABORTED
+                | Errno::ECONNRESET
+                | Errno::EINTR
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::ENOPROTOOPT
+                | Errno::EHOSTDOWN
+                | Errno::ENONET
+                | Errno::EHOSTUNREACH
+                | Errno::EOPNOTSUPP
+                | Errno::ENETUNREACH
+                | Errno::ETIMEDOUT
+        )
+    )
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
@@ -136,8 +154,8 @@ mod tests {
     #[test]
     fn running_out_is_told_apart_from_a_lost_client() {
         let error = |errno: Errno| io::Error::from_raw_os_error(errno as i32);
-        assert!(is_exhaustion(&error(Errno::EMFILE)) && is_exhaustion(&error(Errno::ENFILE)));
-        assert!(!is_exhaustion(&error(Errno::ECONNABORTED)));
+        assert!(!is_lost_connection(&error(Errno::EMFILE)) && !is_lost_connection(&error(Errno::ENFILE)));
+        assert!(is_lost_connection(&error(Errno::ECONNABORTED)));
         assert!(lacks_ipv6(&error(Errno::EAFNOSUPPORT)) && !lacks_ipv6(&error(Errno::EADDRINUSE)));
     }
 }

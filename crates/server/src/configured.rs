@@ -58,7 +58,7 @@ impl ConfiguredAuthority {
         let (top, now) = (found.configured, Instant::now());
         if let Some(quota) = found.held.quota {
             let held = if found.held.subdomains {
-                self.subtrees.bytes(&*self.store, top, now)
+                self.subtrees.bytes(&*self.store, &settings.domains, top, now)
             } else {
                 self.store.stats(&found.queue).bytes
             };
@@ -67,8 +67,8 @@ impl ConfiguredAuthority {
             }
         }
         if found.queue != *top {
-            let queue = (top, &found.queue);
-            if !self.subtrees.has_room(&*self.store, queue, settings.limits.max_subdomains, now) {
+            let most = settings.limits.max_subdomains;
+            if !self.subtrees.make_room(&*self.store, &settings.domains, (top, &found.queue), most, now) {
                 return Err(replies::too_many_queues());
             }
         }

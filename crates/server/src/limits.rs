@@ -9,8 +9,10 @@ pub const ACCEPT_REST: Duration = Duration::from_millis(250);
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(15);
 /// At most one event in this time for connections that are turned away, with the number of those not told.
 pub const REFUSED_EVENT_EVERY: Duration = Duration::from_secs(1);
-/// How old the count of the queues below a domain may get before it is taken again.
+/// How old the count of the queues below domains may get before it is taken again.
 pub const SUBTREE_AGE: Duration = Duration::from_secs(10);
+/// A count that took long is kept this many times as long, so that counting never costs more than a hundredth.
+pub const SUBTREE_AGE_FACTOR: u32 = 100;
 /// Queues looked at in one go while counting.
 pub const SUBTREE_PAGE: usize = 1000;
 /// After the grace of a shutdown, for tasks to notice that they are to end now.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use restante_net::{Buffers, Connection, Listener, ServerTls, Stop, Stream, is_exhaustion, serve};
+use restante_net::{Buffers, Connection, Listener, ServerTls, Stop, Stream, is_lost_connection, serve};
 use restante_smtp::ServerConfig;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -125,14 +125,13 @@ impl Door {
                     }
                     self.admit(stream);
                 }
-                Err(error) if is_exhaustion(&error) => {
+                Err(error) if is_lost_connection(&error) => {}
+                Err(error) => {
                     if !std::mem::replace(&mut exhausted, true) {
                         events::accepting_stopped(self.local, &error);
                     }
                     sleep(ACCEPT_REST).await;
                 }
-                // That one connection is gone; the next one need not be.
-                Err(_) => {}
             }
         }
     }

@@ -49,7 +49,8 @@ pub enum ServerError {
     NoCertificate(SocketAddr),
 }
 
-/// The SMTP front end. Dropping it stops listening at once; [`Server::shutdown`] is the polite way.
+/// The SMTP front end. Dropping it stops listening and ends all sessions at once; [`Server::shutdown`] is the polite
+/// way.
 pub struct Server {
     house: Arc<House>,
     configured: Arc<ConfiguredAuthority>,

@@ -1,91 +1,108 @@
 //! How many queues stand below a domain, and how much is in them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use restante_queue::QueueStore;
-use restante_types::Domain;
+use restante_types::{Domain, DomainMap};
 
-use crate::limits::{SUBTREE_AGE, SUBTREE_PAGE};
+use crate::limits::{SUBTREE_AGE, SUBTREE_AGE_FACTOR, SUBTREE_PAGE};
+use crate::settings::HeldDomain;
 
-/// Counts per configured domain with `subdomains = true`, taken again when they are old: a walk over all queues is
-/// nothing for the way of each message.
+/// Counts for all configured domains with `subdomains = true`, taken in one walk over the queues when they are asked
+/// for and old: no message pays for more than a look into a table.
 #[derive(Debug, Default)]
 pub(crate) struct Subtrees {
-    counted: Mutex<HashMap<Domain, Counted>>,
+    counted: Mutex<Option<Counted>>,
 }
 
 #[derive(Debug)]
 struct Counted {
     at: Instant,
+    good_for: Duration,
+    trees: HashMap<Domain, Tree>,
+}
+
+#[derive(Debug, Default)]
+struct Tree {
     queues: HashSet<Domain>,
     bytes: u64,
 }
 
 impl Subtrees {
-    /// Whether mail for `queue` would make no more than `most` queues below `top`. It counts as made from then on.
-    pub(crate) fn has_room(
+    /// Whether there may be a queue of this name below `top`, of which there are to be at most `most`. A new one counts
+    /// from now on.
+    pub(crate) fn make_room(
         &self,
         store: &dyn QueueStore,
+        domains: &DomainMap<HeldDomain>,
         (top, queue): (&Domain, &Domain),
         most: usize,
         now: Instant,
     ) -> bool {
-        self.with(store, top, now, |counted| {
-            if counted.queues.contains(queue) {
-                return true;
-            }
-            let room = counted.queues.len() < most;
-            if room {
-                counted.queues.insert(queue.clone());
-            }
-            room
-        })
+        let mut counted = self.lock();
+        let trees = fresh(&mut counted, store, domains, now);
+        let tree = trees.entry(top.clone()).or_default();
+        let known = tree.queues.contains(queue);
+        if !known && tree.queues.len() < most {
+            return tree.queues.insert(queue.clone());
+        }
+        known
     }
 
-    /// Octets held for `top` and everything below it, at most [`SUBTREE_AGE`] ago.
-    pub(crate) fn bytes(&self, store: &dyn QueueStore, top: &Domain, now: Instant) -> u64 {
-        self.with(store, top, now, |counted| counted.bytes)
-    }
-
-    fn with<T>(
+    /// Octets held for `top` and everything below it, as of the last count.
+    pub(crate) fn bytes(
         &self,
         store: &dyn QueueStore,
+        domains: &DomainMap<HeldDomain>,
         top: &Domain,
         now: Instant,
-        look: impl FnOnce(&mut Counted) -> T,
-    ) -> T {
-        let mut all = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counted) = all.get_mut(top).filter(|counted| now.duration_since(counted.at) < SUBTREE_AGE)
-        {
-            return look(counted);
-        }
-        let mut counted = count(store, top, now);
-        let answer = look(&mut counted);
-        all.insert(top.clone(), counted);
-        answer
+    ) -> u64 {
+        fresh(&mut self.lock(), store, domains, now).get(top).map_or(0, |tree| tree.bytes)
     }
 
     /// Forgets everything: the domains are others now.
     pub(crate) fn clear(&self) {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Counted>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn count(store: &dyn QueueStore, top: &Domain, at: Instant) -> Counted {
-    let mut counted = Counted { at, queues: HashSet::new(), bytes: 0 };
+fn fresh<'a>(
+    counted: &'a mut Option<Counted>,
+    store: &dyn QueueStore,
+    domains: &DomainMap<HeldDomain>,
+    now: Instant,
+) -> &'a mut HashMap<Domain, Tree> {
+    let good = counted.take().filter(|counted| now.duration_since(counted.at) < counted.good_for);
+    let good = good.unwrap_or_else(|| {
+        let started = Instant::now();
+        let trees = count(store, domains);
+        let good_for = SUBTREE_AGE.max(started.elapsed() * SUBTREE_AGE_FACTOR);
+        Counted { at: now, good_for, trees }
+    });
+    &mut counted.insert(good).trees
+}
+
+fn count(store: &dyn QueueStore, domains: &DomainMap<HeldDomain>) -> HashMap<Domain, Tree> {
+    let mut trees: HashMap<Domain, Tree> = HashMap::new();
     let mut after: Option<Domain> = None;
     loop {
         let page = store.stats_page(after.as_ref(), SUBTREE_PAGE);
-        let Some(last) = page.last() else { return counted };
+        let Some(last) = page.last() else { return trees };
         after = Some(last.domain.clone());
         for stats in page {
-            if stats.domain == *top {
-                counted.bytes += stats.bytes;
-            } else if stats.domain.is_below(top) {
-                counted.bytes += stats.bytes;
-                counted.queues.insert(stats.domain);
+            let Some((top, _)) = domains.find(&stats.domain).filter(|(_, held)| held.subdomains) else {
+                continue;
+            };
+            let tree = trees.entry(top.clone()).or_default();
+            tree.bytes += stats.bytes;
+            if stats.domain != *top {
+                tree.queues.insert(stats.domain);
             }
         }
     }
