@@ -1,0 +1,13 @@
+//! The front end over real sockets, with a real store in a directory of its own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails where it cannot go on")]
+
+mod house;
+mod limits;
+mod mail;
+mod peer;
+mod policy;
+mod received;
+mod reload;
+mod stop;
+mod tls;
