@@ -64,11 +64,13 @@ impl AdminServer {
         self.place.path()
     }
 
-    /// Ends open streams, waits a little for them, and removes the socket.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        if timeout(STOP_PATIENCE, &mut self.serving).await.is_err() {
-            self.serving.abort();
+    /// Removes the socket, ends open streams and waits a little for them.
+    pub async fn stop(self) {
+        let Self { place, stop, mut serving } = self;
+        drop(place);
+        stop.send_replace(true);
+        if timeout(STOP_PATIENCE, &mut serving).await.is_err() {
+            serving.abort();
         }
     }
 }

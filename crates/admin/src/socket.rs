@@ -17,7 +17,8 @@ const SOCKET_MODE: u32 = 0o660;
 /// Mode of its directory, where we create it.
 const DIRECTORY_MODE: u32 = 0o750;
 
-/// A socket that is bound, and the name it was given. Dropping it takes the name away again.
+/// A socket that is bound, and the name it was given. Dropping it takes the name away again; drop it before the
+/// listener, which keeps the inode's number from being given to another server's socket.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(mode(path.parent().unwrap()), 0o750);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no other name is left");
         assert!(UnixStream::connect(&path).is_ok());
-        drop((listener, place));
+        drop((place, listener));
         assert!(!path.exists(), "the name goes with the server");
     }
 
@@ -148,13 +149,11 @@ mod tests {
     async fn another_servers_name_is_not_taken_away() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
-        let (listener, place) = bind(&path, NO_GROUP).unwrap();
-        drop(listener);
+        let (_listener, place) = bind(&path, NO_GROUP).unwrap();
         fs::remove_file(&path).unwrap();
-        let other = UnixListener::bind(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
         drop(place);
         assert!(path.exists());
-        drop(other);
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! A running interface over a store that the test sets up, and a client of it.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod fake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use restante_admin::{AdminServer, DomainPolicy, Operations, Settings, start};
+use restante_api::{Client, ClientError, ErrorCode, LineStream, Streamed};
+use restante_queue::{DrainCause, QueueStore, Started};
+use restante_turn::FlushError;
+use restante_types::{Domain, UnixMillis};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+pub use fake::{FakeStore, NOW, domain, id};
+
+/// What the program would know.
+pub struct Program {
+    store: Arc<FakeStore>,
+    domains: Vec<Domain>,
+}
+
+impl Program {
+    fn policy(domain: &Domain) -> DomainPolicy {
+        let mode = if domain.as_str().starts_with("push") { "push" } else { "on-demand" };
+        DomainPolicy {
+            domain: domain.clone(),
+            mode: mode.to_owned(),
+            retention: Duration::from_secs(14 * 86_400),
+        }
+    }
+}
+
+impl Operations for Program {
+    fn now(&self) -> UnixMillis {
+        NOW
+    }
+
+    fn configuration(&self) -> String {
+        "hostname = \"mx2.example.net\"\n".to_owned()
+    }
+
+    fn domains(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainPolicy> {
+        let behind = self.domains.iter().filter(|domain| after.is_none_or(|after| *domain > after));
+        behind.take(limit).map(Self::policy).collect()
+    }
+
+    /// `push.example` takes subdomains.
+    fn domain(&self, name: &Domain) -> Option<DomainPolicy> {
+        let found = self.domains.iter().any(|domain| domain == name);
+        let below = name.is_below(&domain("push.example"));
+        (found || below).then(|| DomainPolicy {
+            mode: if below { "push".to_owned() } else { Self::policy(name).mode },
+            ..Self::policy(name)
+        })
+    }
+
+    fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
+        match self.store.stats(domain).held {
+            Some(note) => Err(FlushError::Held(note)),
+            None => Ok(self.store.start_drain(domain, DrainCause::Flush)?),
+        }
+    }
+}
+
+pub struct Bench {
+    pub store: Arc<FakeStore>,
+    pub client: Client,
+    pub admin: AdminServer,
+    pub dir: TempDir,
+}
+
+impl Bench {
+    /// Three domains are configured.
+    pub async fn new() -> Self {
+        Self::with(["example.com", "example.org", "push.example"].map(domain).to_vec()).await
+    }
+
+    pub async fn with(mut domains: Vec<Domain>) -> Self {
+        domains.sort();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(FakeStore::default());
+        let settings = Settings {
+            socket: dir.path().join("run/admin.sock"),
+            group: "no-such-group-here".to_owned(),
+            version: "1.2.3".to_owned(),
+        };
+        let program = Arc::new(Program { store: Arc::clone(&store), domains });
+        let admin = start(settings, Arc::clone(&store) as Arc<dyn QueueStore>, program).await.unwrap();
+        let client = Client::new(admin.socket()).unwrap();
+        Self { store, client, admin, dir }
+    }
+}
+
+/// Everything a stream says.
+pub async fn all<T, E>(stream: Result<LineStream<T, E>, ClientError>) -> (Vec<T>, E)
+where
+    T: DeserializeOwned,
+    E: DeserializeOwned,
+{
+    let mut stream = stream.unwrap();
+    let mut items = Vec::new();
+    loop {
+        match stream.next().await.unwrap() {
+            Streamed::Item(item) => items.push(item),
+            Streamed::End(end) => return (items, end),
+        }
+    }
+}
+
+/// The code and the words of a refusal.
+pub fn refusal<T>(outcome: Result<T, ClientError>) -> (ErrorCode, String) {
+    match outcome {
+        Err(ClientError::Refused(error)) => (error.code, error.message),
+        Err(error) => panic!("not a refusal: {error}"),
+        Ok(_) => panic!("it was granted"),
+    }
+}
