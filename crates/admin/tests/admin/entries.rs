@@ -1,11 +1,9 @@
 //! Entries: pages, filters, and the keys of the interface.
 
-mod support;
-
+use crate::support::{Bench, all, domain, id, refusal};
 use restante_api::{EntryFilter, ErrorCode, ListQuery};
 use restante_queue::StoreError;
 use restante_types::DeliveryState;
-use support::{Bench, all, domain, id, refusal};
 
 const ENTRY_KEYS: [&str; 11] = [
     "id",
@@ -79,8 +77,9 @@ async fn every_condition_reaches_the_store() {
         entries.into_iter().map(|entry| entry.size - 100).collect::<Vec<_>>()
     };
     let none = EntryFilter::default;
-    let time =
-        |millis: u64| Some(restante_api::timestamp(restante_types::UnixMillis(support::NOW.0 + millis)));
+    let time = |millis: u64| {
+        Some(restante_api::timestamp(restante_types::UnixMillis(crate::support::NOW.0 + millis)))
+    };
     assert_eq!(numbers(EntryFilter { domains: vec![domain("example.com")], ..none() }).await.len(), 10);
     assert_eq!(numbers(EntryFilter { ids: vec![id(3), id(12)], ..none() }).await, [3, 12]);
     assert_eq!(numbers(EntryFilter { from: Some("<>".to_owned()), ..none() }).await.len(), 11);

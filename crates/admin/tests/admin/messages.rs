@@ -1,11 +1,9 @@
 //! One message: what `show` tells, and its content.
 
-mod support;
-
+use crate::support::{Bench, domain, id, refusal};
 use restante_api::{ClientError, ErrorCode};
 use restante_queue::StoreError;
 use restante_types::DeliveryState;
-use support::{Bench, domain, id, refusal};
 
 async fn content(bench: &Bench, number: u64) -> Result<Vec<u8>, ClientError> {
     let mut stream = bench.client.content(id(number), None).await?;

@@ -1,11 +1,9 @@
 //! Domains: what is configured and what is held, in one list.
 
-mod support;
-
+use crate::support::{Bench, NOW, all, domain, refusal};
 use restante_api::ErrorCode;
 use restante_queue::{HoldKind, LastDrain, QueueStore};
 use restante_types::DeliveryState;
-use support::{Bench, NOW, all, domain, refusal};
 
 /// The keys that documents and scripts rely on.
 const STATUS_KEYS: [&str; 9] =

@@ -1,8 +1,6 @@
 //! A running interface over a store that the test sets up, and a client of it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
-pub mod fake;
+pub(crate) mod fake;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +13,10 @@ use restante_types::{Domain, UnixMillis};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-pub use fake::{FakeStore, NOW, domain, id};
+pub(crate) use fake::{FakeStore, NOW, domain, id};
 
 /// What the program would know.
-pub struct Program {
+pub(crate) struct Program {
     store: Arc<FakeStore>,
     domains: Vec<Domain>,
 }
@@ -66,20 +64,20 @@ impl Operations for Program {
     }
 }
 
-pub struct Bench {
-    pub store: Arc<FakeStore>,
-    pub client: Client,
-    pub admin: AdminServer,
-    pub dir: TempDir,
+pub(crate) struct Bench {
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) client: Client,
+    pub(crate) admin: AdminServer,
+    pub(crate) dir: TempDir,
 }
 
 impl Bench {
     /// Three domains are configured.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(["example.com", "example.org", "push.example"].map(domain).to_vec()).await
     }
 
-    pub async fn with(mut domains: Vec<Domain>) -> Self {
+    pub(crate) async fn with(mut domains: Vec<Domain>) -> Self {
         domains.sort();
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(FakeStore::default());
@@ -96,7 +94,7 @@ impl Bench {
 }
 
 /// Everything a stream says.
-pub async fn all<T, E>(stream: Result<LineStream<T, E>, ClientError>) -> (Vec<T>, E)
+pub(crate) async fn all<T, E>(stream: Result<LineStream<T, E>, ClientError>) -> (Vec<T>, E)
 where
     T: DeserializeOwned,
     E: DeserializeOwned,
@@ -112,7 +110,7 @@ where
 }
 
 /// The code and the words of a refusal.
-pub fn refusal<T>(outcome: Result<T, ClientError>) -> (ErrorCode, String) {
+pub(crate) fn refusal<T>(outcome: Result<T, ClientError>) -> (ErrorCode, String) {
     match outcome {
         Err(ClientError::Refused(error)) => (error.code, error.message),
         Err(error) => panic!("not a refusal: {error}"),

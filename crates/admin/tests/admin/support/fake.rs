@@ -18,40 +18,40 @@ use restante_types::{
 use tokio::sync::mpsc;
 
 /// When every test takes place.
-pub const NOW: UnixMillis = UnixMillis(1_769_860_800_000);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_769_860_800_000);
 
 #[derive(Debug, Clone, Default)]
-pub struct DomainState {
-    pub held: Option<HoldNote>,
-    pub draining: Option<DrainProgress>,
-    pub last_drain: Option<LastDrain>,
+pub(crate) struct DomainState {
+    pub(crate) held: Option<HoldNote>,
+    pub(crate) draining: Option<DrainProgress>,
+    pub(crate) last_drain: Option<LastDrain>,
 }
 
 #[derive(Debug)]
-pub struct State {
-    pub entries: BTreeMap<EntryKey, Entry>,
-    pub before_deletion: BTreeMap<EntryKey, DeliveryState>,
-    pub contents: BTreeMap<QueueId, SealedContent>,
-    pub domains: BTreeMap<Domain, DomainState>,
-    pub health: Health,
+pub(crate) struct State {
+    pub(crate) entries: BTreeMap<EntryKey, Entry>,
+    pub(crate) before_deletion: BTreeMap<EntryKey, DeliveryState>,
+    pub(crate) contents: BTreeMap<QueueId, SealedContent>,
+    pub(crate) domains: BTreeMap<Domain, DomainState>,
+    pub(crate) health: Health,
     /// What the store answers to everything that may fail.
-    pub failing: Option<StoreError>,
+    pub(crate) failing: Option<StoreError>,
     /// Entries looked at per page, whatever was asked for.
-    pub page: usize,
-    pub retries_reset: Vec<Domain>,
-    pub deletion_reasons: Vec<String>,
-    pub backups: Vec<PathBuf>,
+    pub(crate) page: usize,
+    pub(crate) retries_reset: Vec<Domain>,
+    pub(crate) deletion_reasons: Vec<String>,
+    pub(crate) backups: Vec<PathBuf>,
     minted: u128,
 }
 
 #[derive(Debug)]
-pub struct FakeStore(Mutex<State>);
+pub(crate) struct FakeStore(Mutex<State>);
 
-pub fn id(number: u64) -> QueueId {
+pub(crate) fn id(number: u64) -> QueueId {
     QueueId::from_bytes((u128::from(NOW.0) << 80 | 0x7000_8000 << 48 | u128::from(number)).to_be_bytes())
 }
 
-pub fn domain(name: &str) -> Domain {
+pub(crate) fn domain(name: &str) -> Domain {
     name.parse().unwrap()
 }
 
@@ -83,12 +83,12 @@ impl Default for FakeStore {
 }
 
 impl FakeStore {
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     /// Adds one queued entry with everything set that can be shown.
-    pub fn add(&self, name: &str, number: u64) -> EntryKey {
+    pub(crate) fn add(&self, name: &str, number: u64) -> EntryKey {
         let key = EntryKey { domain: domain(name), id: id(number) };
         let mailbox = format!("user{number}@{name}").parse().unwrap();
         let recipient = Recipient {
@@ -134,7 +134,7 @@ impl FakeStore {
     }
 
     /// Content for a message.
-    pub async fn content(&self, number: u64, octets: &[u8]) {
+    pub(crate) async fn content(&self, number: u64, octets: &[u8]) {
         let mut buffer = ContentBuffer::default();
         buffer.append(octets);
         let sealed = buffer.seal().await.unwrap();

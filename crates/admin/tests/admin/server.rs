@@ -1,12 +1,10 @@
 //! The interface as a whole: its socket, its refusals, its health.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{Bench, domain};
 use restante_api::{ClientError, ErrorCode, IndexReport, Level};
 use restante_queue::{HoldKind, IndexHealth, IntakeHealth, QueueStore};
-use support::{Bench, domain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 

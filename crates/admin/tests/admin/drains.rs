@@ -1,12 +1,10 @@
 //! Flush: a drain is followed to its end.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bench, NOW, all, domain, refusal};
 use restante_api::{ClientError, ErrorCode, FlushEnd, FlushEvent, FlushRequest, Streamed};
 use restante_queue::{DrainCause, DrainProgress, HoldKind, LastDrain, QueueStore};
-use support::{Bench, NOW, all, domain, refusal};
 use tokio::time::{sleep, timeout};
 
 fn request(names: &[&str]) -> FlushRequest {

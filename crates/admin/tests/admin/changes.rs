@@ -1,11 +1,9 @@
 //! Hold, release, delete, restore, backup.
 
-mod support;
-
+use crate::support::{Bench, all, domain, id, refusal};
 use restante_api::{ApplyReport, BackupRequest, ChangeRequest, EntryFilter, ErrorCode};
 use restante_queue::{QueueStore, StoreError};
 use restante_types::DeliveryState;
-use support::{Bench, all, domain, id, refusal};
 
 fn by_domain(name: &str) -> ChangeRequest {
     let filter = EntryFilter { domains: vec![domain(name)], ..EntryFilter::default() };

@@ -1,0 +1,11 @@
+//! The admin interface over a real unix socket, with a store that the tests set up.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod changes;
+mod domains;
+mod drains;
+mod entries;
+mod messages;
+mod server;
+mod support;
