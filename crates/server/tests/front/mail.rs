@@ -4,6 +4,7 @@ use restante_queue::QueueStore;
 use restante_types::{Body, DeliveryState, ReversePath};
 
 use crate::house::{House, domain, settings};
+use crate::peer::Peer;
 
 const CONTENT: &str = "Subject: hello\r\n\r\nSome text.\r\n";
 
@@ -154,4 +155,41 @@ async fn an_etrn_is_answered_by_the_desk() {
         ("ETRN example.org", "503"),
     ])
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_once_lose_nothing() {
+    const CLIENTS: usize = 40;
+    const MESSAGES: usize = 20;
+    let house = House::new(settings());
+    let address = house.address();
+    let client = |client: usize| async move {
+        let mut peer = Peer::connect(address).await;
+        peer.reply().await;
+        peer.ask("EHLO client.example\r\n").await;
+        for message in 0..MESSAGES {
+            let content = format!("X: {client}-{message}\r\n\r\n{}", "text\r\n".repeat(100));
+            let count = content.len();
+            let flight = format!(
+                "MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\nBDAT {count} LAST\r\n{content}"
+            );
+            peer.send(flight).await;
+            for _ in 0..3 {
+                let reply = peer.reply().await;
+                assert!(reply.starts_with("250"), "{reply}");
+            }
+        }
+    };
+    let clients: Vec<_> = (0..CLIENTS).map(|number| tokio::spawn(client(number))).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let entries = house.entries().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for entry in &entries {
+        let content = String::from_utf8(house.split(entry).await.1).unwrap();
+        seen.insert(content.lines().next().unwrap().to_owned());
+        assert_eq!(content.matches("text\r\n").count(), 100);
+    }
+    assert_eq!((entries.len(), seen.len()), (CLIENTS * MESSAGES, CLIENTS * MESSAGES));
 }

@@ -1,6 +1,6 @@
 //! The front end over real sockets, with a real store in a directory of its own.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails where it cannot go on")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod house;
 mod limits;
