@@ -10,3 +10,4 @@ mod route;
 mod schedule;
 mod shutdown;
 mod support;
+mod wire;

@@ -11,6 +11,8 @@ use restante_queue::{Outcome, Settlement, Work};
 use restante_types::{QueueId, Reply};
 use tokio::time::{Instant, sleep};
 
+use super::store::content as content_of;
+
 type Choice = Box<dyn Fn(usize, &Hop) -> Script + Send + Sync>;
 type Answer = Box<dyn Fn(&Work, u16) -> Outcome + Send + Sync>;
 
@@ -96,7 +98,7 @@ impl ScriptedCarrier {
                 feed.skip(work.id);
                 continue;
             };
-            assert_eq!(content.next().await.unwrap().unwrap(), work.id.to_bytes().as_slice());
+            assert_eq!(content.next().await.unwrap().unwrap(), content_of(work.id));
             sleep(script.pace).await;
             if let Some((after, reply)) = script.cut_after.as_ref().filter(|(after, _)| done == *after) {
                 assert_eq!(done, *after);

@@ -126,6 +126,11 @@ impl FakeStore {
     }
 }
 
+/// What every message says.
+pub(crate) fn content(id: QueueId) -> String {
+    format!("Subject: {id}\r\n\r\n.a line that wants stuffing\r\n")
+}
+
 const NOT_HERE: &str = "not part of this test";
 
 #[async_trait]
@@ -156,7 +161,7 @@ impl QueueStore for FakeStore {
         if self.inside().damaged.contains(&key.id) {
             return Err(StoreError::Damaged("on purpose".to_owned()));
         }
-        Ok(ContentReader::from(Bytes::copy_from_slice(&key.id.to_bytes())))
+        Ok(ContentReader::from(Bytes::from(content(key.id))))
     }
 
     async fn get(&self, _key: &EntryKey) -> Result<Entry, StoreError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_delivery::{
-    Clock, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode, NextHop,
+    Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode, NextHop,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::carrier::{Script, ScriptedCarrier};
 use super::dns::ScriptedDns;
-use super::store::{FakeStore, Row};
+use super::store::{FakeStore, Row, content};
 
 pub(crate) fn domain(text: &str) -> Domain {
     text.parse().unwrap()
@@ -50,18 +50,34 @@ impl World {
         delivery: DomainDelivery,
         script: impl Fn(usize, &restante_delivery::Hop) -> Script + Send + Sync + 'static,
     ) -> Self {
+        let carrier = Arc::new(ScriptedCarrier::new(script));
+        Self::with_carrier(lookup, delivery, carrier.clone(), carrier)
+    }
+
+    /// Over real connections to an address.
+    pub(crate) fn wired(primary: std::net::SocketAddr, delivery: DomainDelivery) -> Self {
+        let delivery = DomainDelivery { primary: NextHop::Literal(primary), ..delivery };
+        let unused = Arc::new(ScriptedCarrier::new(|_, _| Script::default()));
+        Self::with_carrier(Arc::new(ScriptedDns::new("")), delivery, Arc::new(Courier::default()), unused)
+    }
+
+    fn with_carrier(
+        lookup: Arc<dyn Lookup>,
+        delivery: DomainDelivery,
+        way: Arc<dyn Carrier>,
+        carrier: Arc<ScriptedCarrier>,
+    ) -> Self {
         let mut domains = DomainMap::default();
         domains.insert(domain("example.org"), true, delivery);
         let settings = Arc::new(ArcSwap::from_pointee(Self::settings(domains)));
         let began = Instant::now();
         let clock: Clock = Arc::new(move || START.plus(began.elapsed()));
         let store = FakeStore::default();
-        let carrier = Arc::new(ScriptedCarrier::new(script));
         let delivery = Delivery::start(DeliveryParts {
             store: Arc::new(store.clone()),
             settings: settings.clone(),
             lookup,
-            carrier: carrier.clone(),
+            carrier: way,
             clock: clock.clone(),
         });
         Self { store, settings, carrier, delivery, clock, domain: domain("example.org") }
@@ -120,7 +136,7 @@ impl World {
         };
         let row = Row {
             envelope: Arc::new(envelope),
-            size: 100,
+            size: content(Self::id(number)).len() as u64,
             arrived: (self.clock)(),
             next_attempt,
             attempts: 0,
