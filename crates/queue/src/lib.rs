@@ -4,6 +4,8 @@
 //! nothing but a directory: an append-only content log that is the truth, and sled as the index over it.
 
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod content;
 mod disk;
 mod embedded;
