@@ -4,6 +4,7 @@
 //! before it gives up, each with file, line and what was meant.
 
 mod check;
+mod command;
 mod fields;
 mod nearest;
 mod read;
@@ -22,9 +23,14 @@ use std::path::{Path, PathBuf};
 
 use restante_types::Domain;
 
+pub(crate) use command::{file, run};
+pub(crate) use render::{render, written};
 pub(crate) use report::{Finding, Grade, Place, Report};
 pub(crate) use sections::{Admin, Limits, Listen, Rules, Tls, Top};
-pub(crate) use values::{DiskMark, SpanOrOff};
+pub(crate) use values::DiskMark;
+
+/// Where a site keeps its configuration.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/restante/restante.toml";
 
 /// Something with the place where it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +105,7 @@ impl Machine {
     pub(crate) fn this() -> Self {
         let names = nix::sys::utsname::uname().ok();
         let hostname = names.and_then(|names| names.nodename().to_str().map(ToOwned::to_owned));
-        // A socket can be bound to an address only if the address is ours; nothing is sent.
-        Self { hostname, is_local: |address| std::net::UdpSocket::bind((address, 0)).is_ok() }
+        Self { hostname, is_local: restante_delivery::is_local_address }
     }
 }
 

@@ -165,7 +165,6 @@ fn check_top(fields: &Fields<'_>, config: &mut Config) {
     if config.top.hop_limit == 0 {
         fields.find(Grade::Error, "hop-limit", "with hop-limit 0 every message is a loop", "leave it at 100");
     } else if config.top.hop_limit < 100 {
-        // [5321-6.3]
         let what = "hop-limit below 100 may refuse mail that does not loop (RFC 5321 6.3)";
         fields.find(Grade::Warning, "hop-limit", what, "leave it at 100");
     }

@@ -1,0 +1,78 @@
+//! What is in force, as the administrator's interface asks for it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use restante_admin::{DomainPolicy, Operations};
+use restante_queue::Started;
+use restante_turn::{FlushError, TurnDesk};
+use restante_types::{Domain, DomainMap};
+
+use super::settings::{self, Policy};
+use crate::config::{Config, render, written};
+
+/// What is in force.
+#[derive(Debug)]
+pub(super) struct Current {
+    /// The configuration.
+    pub(super) config: Config,
+    /// The policies by domain.
+    pub(super) policies: DomainMap<Policy>,
+    /// What a monitor should warn of.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Current {
+    /// What follows from a configuration.
+    pub(super) fn new(config: Config) -> Self {
+        let policies = settings::policies(&config);
+        let mut warnings = Vec::new();
+        if config.tls.is_none() {
+            warnings.push("there is no certificate: STARTTLS is not offered".to_owned());
+        }
+        Self { config, policies, warnings }
+    }
+
+    /// The same, with one more thing to warn of.
+    pub(super) fn with_warning(&self, warning: String) -> Self {
+        let mut warnings = Self::new(self.config.clone()).warnings;
+        warnings.push(warning);
+        Self { config: self.config.clone(), policies: self.policies.clone(), warnings }
+    }
+}
+
+/// Fulfils what the administrator's interface needs of the program.
+pub(super) struct Office {
+    /// What is in force.
+    pub(super) current: Arc<ArcSwap<Current>>,
+    /// Where drains are started.
+    pub(super) desk: Arc<TurnDesk>,
+}
+
+fn shown(name: &Domain, policy: &Policy) -> DomainPolicy {
+    DomainPolicy { domain: name.clone(), mode: written(&policy.mode), retention: policy.retention }
+}
+
+impl Operations for Office {
+    fn configuration(&self) -> String {
+        render(&self.current.load().config)
+    }
+
+    fn domains(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainPolicy> {
+        let current = self.current.load();
+        let behind = current.policies.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
+        behind.take(limit).map(|(name, policy)| shown(name, policy)).collect()
+    }
+
+    fn domain(&self, name: &Domain) -> Option<DomainPolicy> {
+        self.current.load().policies.find(name).map(|(_, policy)| shown(name, policy))
+    }
+
+    fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
+        self.desk.flush(domain)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.current.load().warnings.clone()
+    }
+}

@@ -1,0 +1,245 @@
+//! Everything that runs, and how it is put together.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use restante_admin::AdminServer;
+use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, PrimaryBook};
+use restante_net::ServerTls;
+use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
+use restante_server::{Parts, Server};
+use restante_turn::{PrimaryAddresses, TurnDesk};
+use restante_types::{Domain, UnixMillis};
+
+use super::certificate;
+use super::current::{Current, Office};
+use super::error::{ReloadError, StartError};
+use super::known::{Change, KnownDomains};
+use super::rounds::Uncollected;
+use super::{events, lookup, orphans, settings};
+use crate::config::{Config, DiskMark, Machine, load};
+
+/// The running server.
+pub(super) struct House {
+    store: Arc<dyn QueueStore>,
+    desk: Arc<TurnDesk>,
+    delivery: Delivery,
+    routes: Arc<ArcSwap<DeliverySettings>>,
+    server: Server,
+    tls: Option<Arc<ServerTls>>,
+    admin: AdminServer,
+    current: Arc<ArcSwap<Current>>,
+    known: KnownDomains,
+    uncollected: Uncollected,
+}
+
+/// The book of primaries, as the desk asks it.
+struct Book(Arc<PrimaryBook>);
+
+impl PrimaryAddresses for Book {
+    fn is_primary(&self, domain: &Domain, address: IpAddr) -> bool {
+        self.0.addresses(domain).is_some_and(|known| known.contains(&address))
+    }
+}
+
+impl House {
+    /// Opens the store, then everything around it, from the inside out: nobody can talk to us before all is there.
+    ///
+    /// # Errors
+    /// [`StartError`]; what was opened is closed again.
+    pub(super) async fn open(config: Config) -> Result<Self, StartError> {
+        let store: Arc<dyn QueueStore> = Arc::new(open_store(&config).await?);
+        let tls = certificate::load(&config)?;
+        if tls.is_none() {
+            events::no_certificate();
+        }
+        let file = KnownDomains::file(&config.top.data_dir);
+        let mut known = KnownDomains::read(&file).unwrap_or_else(|error| {
+            events::known_domains(&file, &error);
+            KnownDomains::default()
+        });
+        let change = known.take(settings::names(&config), SystemTime::now().into());
+        let current = Arc::new(ArcSwap::from_pointee(Current::new(config)));
+        let config = &current.load_full().config;
+        tell_change(&change);
+        orphans::hold(&*store, &current.load().policies, &change.gone).await;
+
+        let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
+        let delivery = Delivery::start(DeliveryParts {
+            store: store.clone(),
+            settings: routes.clone(),
+            lookup: lookup::lookup(),
+            carrier: Arc::new(Courier::default()),
+            clock: Arc::new(|| SystemTime::now().into()),
+        });
+        let primaries = Arc::new(Book(delivery.book()));
+        let desk = Arc::new(TurnDesk::new(store.clone(), primaries, settings::turn(config)));
+        let office = Arc::new(Office { current: current.clone(), desk: desk.clone() });
+        let parts = Parts { store: store.clone(), desk: desk.clone(), tls: tls.clone() };
+        let server = Server::start(settings::server(config, known.lost()), parts)?;
+        let admin = restante_admin::start(admin_settings(config), store.clone(), office).await?;
+        let uncollected = Uncollected::default();
+        let house = Self {
+            store,
+            desk,
+            delivery,
+            routes,
+            server,
+            tls,
+            admin,
+            current: current.clone(),
+            known,
+            uncollected,
+        };
+        house.remember();
+        Ok(house)
+    }
+
+    /// Tells the world that we are there.
+    pub(super) fn announce(&self) {
+        events::ready(&self.server.local_addrs(), self.admin.socket(), &self.current.load().config);
+    }
+
+    /// The condition of the store.
+    pub(super) fn health(&self) -> Health {
+        self.store.health()
+    }
+
+    /// Takes up the configuration and the certificate as they are now. If either is bad, all stays as it was.
+    pub(super) async fn reload(&mut self, now: UnixMillis) {
+        let file = self.current.load().config.file.clone();
+        let result = match read_again(&file).await {
+            Ok(config) => self.apply(config, now).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => events::reloaded(&self.current.load().config),
+            Err(error) => {
+                events::reload_failed(&file, &error);
+                let warning = format!("the configuration was not reloaded: {error}");
+                self.current.store(Arc::new(self.current.load().with_warning(warning)));
+            }
+        }
+    }
+
+    /// First everything that can fail, then everything else.
+    async fn apply(&mut self, mut config: Config, now: UnixMillis) -> Result<(), ReloadError> {
+        let old = self.current.load_full();
+        let changed = keep_for_this_run(&old.config, &mut config);
+        let tls = self.certificate_for(&old.config, &config)?;
+        let mut known = self.known.clone();
+        let change = known.take(settings::names(&config), now);
+        self.server.reload(settings::server(&config, known.lost()), tls.clone())?;
+        changed.into_iter().for_each(events::needs_restart);
+        (self.tls, self.known) = (tls, known);
+        self.desk.reload(settings::turn(&config));
+        self.routes.store(Arc::new(settings::delivery(&config)));
+        self.delivery.reloaded();
+        self.current.store(Arc::new(Current::new(config)));
+        tell_change(&change);
+        orphans::hold(&*self.store, &self.current.load().policies, &change.gone).await;
+        self.remember();
+        Ok(())
+    }
+
+    fn certificate_for(&self, old: &Config, new: &Config) -> Result<Option<Arc<ServerTls>>, ReloadError> {
+        match &self.tls {
+            // The same object, so that connections and the watch over its files go on.
+            Some(tls) if certificate::files(old) == certificate::files(new) => {
+                tls.reload().map_err(certificate::CertificateError::from)?;
+                Ok(Some(tls.clone()))
+            }
+            _ => Ok(certificate::load(new)?),
+        }
+    }
+
+    /// What is looked at every minute.
+    pub(super) async fn round(&mut self, now: UnixMillis) {
+        let forgotten = self.known.forget(now);
+        if !forgotten.is_empty() {
+            orphans::forget(&*self.store, &forgotten).await;
+            self.remember();
+            let settings = settings::server(&self.current.load().config, self.known.lost());
+            if let Err(error) = self.server.reload(settings, self.tls.clone()) {
+                events::reload_failed(&self.current.load().config.file, &error.into());
+            }
+        }
+        let current = self.current.load_full();
+        orphans::hold(&*self.store, &current.policies, &[]).await;
+        self.uncollected.look(&*self.store, &current.policies, now);
+    }
+
+    fn remember(&self) {
+        let file = KnownDomains::file(&self.current.load().config.top.data_dir);
+        if let Err(error) = self.known.write(&file) {
+            events::known_domains(&file, &error);
+        }
+    }
+
+    /// Closes from the outside in. What is in flight is finished, for at most `grace`.
+    pub(super) async fn close(self, grace: Duration) {
+        tokio::join!(self.server.shutdown(grace), self.delivery.shutdown(grace));
+        self.admin.stop().await;
+        self.store.close().await;
+    }
+}
+
+async fn open_store(config: &Config) -> Result<EmbeddedStore, StartError> {
+    let probe = std::env::current_exe()
+        .map(|program| ProbeCommand { program, args: vec!["spool".into(), "probe".into()] });
+    let probe = probe.inspect_err(events::no_probe).ok();
+    let options = EmbeddedOptions {
+        cache_bytes: config.limits.index_cache.0,
+        low_water: low_water(config.limits.disk_low_water),
+        probe,
+        ..EmbeddedOptions::new(&config.top.data_dir)
+    };
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await;
+    Ok(opened.map_err(|error| StartError::StoreThread(error.to_string()))??)
+}
+
+fn low_water(mark: DiskMark) -> LowWater {
+    match mark {
+        DiskMark::Share(percent) => LowWater { percent, ..LowWater::default() },
+        DiskMark::Fixed(size) => LowWater { percent: 0, octets: size.0 },
+    }
+}
+
+fn admin_settings(config: &Config) -> restante_admin::Settings {
+    restante_admin::Settings {
+        socket: config.admin.socket.clone(),
+        group: "restante".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// Files are read on a thread of their own: `/etc` may lie on a slow disk.
+async fn read_again(file: &std::path::Path) -> Result<Config, ReloadError> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || load(&file, &Machine::this())).await;
+    let (config, report) = read.map_err(|error| ReloadError::Thread(error.to_string()))?;
+    events::findings(&report);
+    let first = || report.findings().next().map(ToString::to_string).unwrap_or_default();
+    config.ok_or_else(|| ReloadError::Findings(report.count(crate::config::Grade::Error), first()))
+}
+
+fn tell_change(change: &Change) {
+    change.back.iter().for_each(events::domain_back);
+}
+
+/// Keys that are read at the start only keep their old value. Returns those that would have changed.
+fn keep_for_this_run(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    fn keep<T: Clone + PartialEq>(key: &'static str, old: &T, new: &mut T) -> Option<&'static str> {
+        (std::mem::replace(new, old.clone()) != *old).then_some(key)
+    }
+    let kept = [
+        keep("data-dir", &old.top.data_dir, &mut new.top.data_dir),
+        keep("worker-threads", &old.top.worker_threads, &mut new.top.worker_threads),
+        keep("[admin] socket", &old.admin.socket, &mut new.admin.socket),
+        keep("[limits] index-cache", &old.limits.index_cache, &mut new.limits.index_cache),
+        keep("[limits] disk-low-water", &old.limits.disk_low_water, &mut new.limits.disk_low_water),
+    ];
+    kept.into_iter().flatten().collect()
+}

@@ -1,0 +1,115 @@
+//! From the configuration to what each part is told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use restante_delivery::{DeliverySettings, DomainDelivery, Mode};
+use restante_server::{HeldDomain, ListenSettings, ServerLimits, ServerSettings};
+use restante_turn::{DomainTurn, TurnSettings};
+use restante_types::{Domain, DomainMap};
+
+use crate::config::{Config, Listen, Rules, Sited};
+
+/// What holds for a name, with what only the program itself wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Its mode.
+    pub(crate) mode: Mode,
+    /// How long its mail waits.
+    pub(crate) retention: Duration,
+    /// When waiting mail is worth a warning.
+    pub(crate) uncollected_alarm: Option<Duration>,
+}
+
+/// The policies by domain.
+pub(crate) fn policies(config: &Config) -> DomainMap<Policy> {
+    per_domain(config, |rules| Policy {
+        mode: rules.mode,
+        retention: rules.retention.0,
+        uncollected_alarm: rules.uncollected_alarm.0.map(|span| span.0),
+    })
+}
+
+/// What the front end is told. `lost` are domains that were held at the last good start and are missing now.
+pub(crate) fn server(config: &Config, lost: DomainMap<()>) -> ServerSettings {
+    ServerSettings {
+        hostname: config.hostname.clone(),
+        own_addresses: config.top.own_addresses.clone(),
+        listeners: config.listen.iter().map(listener).collect(),
+        limits: ServerLimits {
+            message_size: config.limits.message_size.0,
+            recipients: config.limits.recipients,
+            connections: config.limits.connections,
+            connections_per_client: config.limits.connections_per_client,
+            max_subdomains: config.limits.max_subdomains,
+            hop_limit: config.top.hop_limit,
+        },
+        domains: per_domain(config, |rules| HeldDomain {
+            push: rules.mode == Mode::Push,
+            quota: rules.quota.0.map(|size| size.0),
+            smtputf8: rules.smtputf8,
+            subdomains: rules.subdomains,
+        }),
+        first_domain: config.domains.first().map(|domain| domain.value.name.clone()),
+        lost,
+    }
+}
+
+fn listener(listen: &Sited<Listen>) -> ListenSettings {
+    let Listen { address, service, tls, strict, atrn } = listen.value;
+    ListenSettings { address, service, tls, strict, atrn }
+}
+
+/// What delivery is told.
+pub(crate) fn delivery(config: &Config) -> DeliverySettings {
+    DeliverySettings {
+        hostname: config.hostname.clone(),
+        own_names: Vec::new(),
+        own_addresses: config.top.own_addresses.clone(),
+        listeners: config.listen.iter().map(|listen| listen.value.address).collect(),
+        source_addresses: Vec::new(),
+        is_local: restante_delivery::is_local_address,
+        domains: per_domain(config, |rules| DomainDelivery {
+            mode: rules.mode,
+            primary: rules.primary.clone(),
+            tls: rules.tls_policy,
+            retention: rules.retention.0,
+            retry: rules.retry.clone(),
+            connections: rules.connections,
+            parked_retention: rules.parked_retention.0,
+        }),
+    }
+}
+
+/// What the desk that answers ETRN is told.
+pub(crate) fn turn(config: &Config) -> TurnSettings {
+    TurnSettings {
+        domains: per_domain(config, |rules| DomainTurn {
+            subdomains: rules.subdomains,
+            etrn_from: rules.etrn_from.clone(),
+            etrn_reply: rules.etrn_reply,
+            etrn_interval: rules.etrn_interval.0,
+            identities: BTreeSet::new(),
+            certificates: BTreeSet::new(),
+        }),
+        groups: config
+            .groups
+            .iter()
+            .map(|group| (group.value.name.clone(), group.value.domains.clone()))
+            .collect(),
+    }
+}
+
+/// The configured names, each with whether it takes subdomains.
+pub(crate) fn names(config: &Config) -> Vec<(Domain, bool)> {
+    config.domains.iter().map(|domain| (domain.value.name.clone(), domain.value.rules.subdomains)).collect()
+}
+
+fn per_domain<T>(config: &Config, told: impl Fn(&Rules) -> T) -> DomainMap<T> {
+    let mut map = DomainMap::default();
+    for domain in &config.domains {
+        let rules = &domain.value.rules;
+        map.insert(domain.value.name.clone(), rules.subdomains, told(rules));
+    }
+    map
+}
