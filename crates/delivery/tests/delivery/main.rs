@@ -6,6 +6,7 @@ mod book;
 mod drain;
 mod housekeeping;
 mod outcomes;
+mod real;
 mod route;
 mod schedule;
 mod shutdown;

@@ -1,0 +1,223 @@
+//! With the real store in a directory of its own, over real connections.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use restante_delivery::{Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop};
+use restante_queue::{
+    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, NewMessage,
+    QueueStore,
+};
+use restante_types::{
+    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Recipient, ReversePath, UnixMillis,
+};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::support::{Manner, ScriptedDns, Sink, World, domain};
+
+const GREETING: &str = "220 primary.example ESMTP\r\n";
+
+struct House {
+    store: Arc<EmbeddedStore>,
+    delivery: Option<Delivery>,
+    domain: Domain,
+    mode: Mode,
+    _directory: TempDir,
+}
+
+fn now() -> UnixMillis {
+    SystemTime::now().into()
+}
+
+impl House {
+    fn new(primary: std::net::SocketAddr, delivery: DomainDelivery) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(EmbeddedStore::open(EmbeddedOptions::new(directory.path())).unwrap());
+        let mode = delivery.mode;
+        let mut domains = DomainMap::default();
+        domains.insert(
+            domain("example.org"),
+            true,
+            DomainDelivery { primary: NextHop::Literal(primary), ..delivery },
+        );
+        let settings = Arc::new(ArcSwap::from_pointee(World::settings(domains)));
+        let clock: Clock = Arc::new(now);
+        let delivery = Delivery::start(DeliveryParts {
+            store: store.clone(),
+            settings,
+            lookup: Arc::new(ScriptedDns::new("")),
+            carrier: Arc::new(Courier::default()),
+            clock,
+        });
+        Self { store, delivery: Some(delivery), domain: domain("example.org"), mode, _directory: directory }
+    }
+
+    async fn accept(&self, domain: &Domain, text: &str) {
+        let mut buffer = self.store.begin_content();
+        buffer.append(text.as_bytes());
+        let recipient =
+            Recipient { mailbox: format!("user0@{domain}").parse().unwrap(), notify: None, original: None };
+        let message = NewMessage {
+            id: self.store.mint(now()),
+            envelope: Envelope {
+                sender: ReversePath::Null,
+                recipients: vec![recipient],
+                body: Body::SevenBit,
+                smtputf8: false,
+                ret: None,
+                envid: None,
+            },
+            client: ClientFacts {
+                address: "192.0.2.200".parse().unwrap(),
+                helo: "client.example".to_owned(),
+                identity: None,
+                tls: None,
+            },
+            arrived: now(),
+            content: buffer.seal().await.unwrap(),
+            destinations: vec![Destination {
+                domain: domain.clone(),
+                recipients: vec![0],
+                first_attempt: (self.mode == Mode::Push).then(now),
+            }],
+        };
+        self.store.accept(message).await.unwrap();
+    }
+
+    async fn fill(&self, count: usize) -> HashSet<String> {
+        let texts: Vec<String> =
+            (0..count).map(|n| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n % 3000))).collect();
+        for some in texts.chunks(50) {
+            let accepted = some.iter().map(|text| self.accept(&self.domain, text));
+            futures_join(accepted).await;
+        }
+        texts.into_iter().collect()
+    }
+
+    fn stats(&self) -> DomainStats {
+        self.store.stats(&self.domain)
+    }
+
+    async fn until(&self, what: impl Fn(&DomainStats) -> bool) -> DomainStats {
+        let began = Instant::now();
+        loop {
+            let stats = self.stats();
+            if what(&stats) {
+                return stats;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{stats:?}");
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn close(mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.shutdown(Duration::from_secs(10)).await;
+        }
+        self.store.close().await;
+    }
+}
+
+/// All of them at the same time, so that they share their syncs.
+async fn futures_join(all: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut all: Vec<_> = all.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        all.retain_mut(|one| one.as_mut().poll(cx).is_pending());
+        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+const fn idle(stats: &DomainStats) -> bool {
+    stats.draining.is_none() && stats.last_drain.is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_among_others_each_once() {
+    let sink = Sink::start(GREETING, |_, _| Manner::Take).await;
+    let house = House::new(sink.address, DomainDelivery::default());
+    let other = domain("other.example.org");
+    house.accept(&other, "Subject: other\r\n\r\nnot yours\r\n").await;
+    let expected = house.fill(1000).await;
+    let began = Instant::now();
+    let started = house.store.start_drain(&house.domain, DrainCause::Etrn).unwrap();
+    assert_eq!(started.messages, 1000);
+    while sink.taken().len() < 1000 {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        sleep(Duration::from_millis(1)).await;
+    }
+    println!("1000 messages in {:?}", began.elapsed());
+    let stats = house.until(idle).await;
+    assert_eq!((stats.messages, stats.bytes), (0, 0));
+    let last = stats.last_drain.unwrap();
+    assert_eq!((last.delivered, last.result.as_str()), (1000, "delivered all"));
+    let taken = sink.taken();
+    assert_eq!(taken.len(), 1000);
+    assert_eq!(taken.into_iter().collect::<HashSet<_>>(), expected);
+    assert_eq!(house.store.stats(&other).messages, 1);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_in_the_middle_loses_and_repeats_nothing() {
+    let sink = Sink::start(GREETING, |_, _| {
+        std::thread::sleep(Duration::from_millis(1));
+        Manner::Take
+    })
+    .await;
+    let house = House::new(sink.address, DomainDelivery { connections: 2, ..DomainDelivery::default() });
+    let expected = house.fill(600).await;
+    house.store.start_drain(&house.domain, DrainCause::Etrn).unwrap();
+    while sink.taken().len() < 100 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    house.store.hold_domain(&house.domain, HoldKind::Operator, "maintenance").await.unwrap();
+    let stats = house.until(idle).await;
+    assert_eq!(stats.messages as usize + sink.taken().len(), 600);
+    assert!(stats.messages > 0);
+    house.store.release_domain(&house.domain).await.unwrap();
+    house.store.start_drain(&house.domain, DrainCause::Flush).unwrap();
+    house.until(|stats| stats.messages == 0).await;
+    let taken = sink.taken();
+    assert_eq!(taken.len(), 600);
+    assert_eq!(taken.into_iter().collect::<HashSet<_>>(), expected);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn push_mode_sends_as_it_comes() {
+    let sink = Sink::start(GREETING, |_, _| Manner::Take).await;
+    let house = House::new(sink.address, DomainDelivery { mode: Mode::Push, ..DomainDelivery::default() });
+    house.accept(&house.domain, "Subject: one\r\n\r\n1\r\n").await;
+    house.until(|stats| idle(stats) && stats.messages == 0).await;
+    house.accept(&house.domain, "Subject: two\r\n\r\n2\r\n").await;
+    house.until(|stats| idle(stats) && stats.messages == 0).await;
+    assert_eq!(sink.taken().len(), 2);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_and_deferred_are_seen_in_the_list() {
+    let sink = Sink::start(GREETING, |_, content| match content {
+        text if text.contains("bad") => Manner::Say("554 5.6.0 no\r\n"),
+        text if text.contains("later") => Manner::Say("451 4.3.0 not now\r\n"),
+        _ => Manner::Take,
+    })
+    .await;
+    let house = House::new(sink.address, DomainDelivery::default());
+    for text in ["good", "bad", "later"] {
+        house.accept(&house.domain, &format!("Subject: {text}\r\n\r\n{text}\r\n")).await;
+    }
+    house.store.start_drain(&house.domain, DrainCause::Etrn).unwrap();
+    let stats = house.until(idle).await;
+    assert_eq!(stats.messages, 1);
+    let page = house.store.list(&Filter::default(), None, 10).await.unwrap();
+    let seen: Vec<_> = page.entries.iter().map(|entry| (entry.state, entry.next_attempt)).collect();
+    assert_eq!(seen, [(DeliveryState::Failed, None), (DeliveryState::Deferred, None)]);
+    let reply = page.entries[1].recipients[0].last_reply.clone().unwrap();
+    assert_eq!(reply.to_string(), "451 4.3.0 not now");
+    house.close().await;
+}
