@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Octets of a command line with its line end. RFC 5321 4.5.3.1.4 asks for 512, extensions add to it (SIZE 26,
+/// [5321-4.5.3.1.4] octets of a command line with its line end. It asks for 512, extensions add to it (SIZE 26,
 /// BODY 17, SMTPUTF8 10, DSN 500 + 100 and more); four times the base holds all of them.
 pub(crate) const MAX_COMMAND_LINE: usize = 2048;
 /// Octets that a line buffer may keep between two lines; what is larger is given back.
@@ -11,6 +11,8 @@ pub(crate) const KEPT_LINE_BUFFER: usize = 256;
 pub(crate) const KEPT_TRANSMIT_BUFFER: usize = 512;
 /// Octets of replies that may wait; at or above it nothing more is read until the caller has taken them.
 pub(crate) const MAX_WAITING_REPLIES: usize = 16 * 1024;
+/// Events that may wait; at or above it nothing more is read until the caller has taken them.
+pub(crate) const MAX_WAITING_EVENTS: usize = 32;
 /// Bad commands since the last success after which the session is closed (RFC 5321 4.3.2 leaves it to the server; a
 /// browser or a script that was pointed at us gives up no other way).
 pub(crate) const MAX_BAD_COMMANDS: u8 = 10;

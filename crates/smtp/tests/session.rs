@@ -33,7 +33,7 @@ fn asked_for_content() -> (Memory, Ask<Begin>) {
 
 #[test]
 fn an_idle_session_is_small() {
-    assert!(size_of::<ServerSession<Receipt>>() <= 1024, "{}", size_of::<ServerSession<Receipt>>());
+    assert!(size_of::<ServerSession<Receipt>>() <= 512, "{}", size_of::<ServerSession<Receipt>>());
 }
 
 #[test]
@@ -137,6 +137,16 @@ fn replies_do_not_pile_up() {
     assert!((16 * 1024..17 * 1024).contains(&length), "{length}");
     memory.send(&flood[taken..]);
     assert_eq!(memory.said().lines().count(), 20_000);
+}
+
+/// Nor do events: a refused MAIL with a thousand pipelined recipients behind it.
+#[test]
+fn events_do_not_pile_up() {
+    let mut memory = Memory::new(&[]);
+    memory.send(b"EHLO client.example\r\n");
+    memory.said();
+    memory.send(&b"RCPT TO:<b@example.org>\r\n".repeat(1000));
+    assert_eq!((memory.said().lines().count(), memory.bad.len()), (1000, 1000));
 }
 
 /// Content that is void is swallowed politely up to a bound.

@@ -2,9 +2,9 @@
 
 use memchr::memchr2;
 
-/// Makes line ends canonical: a bare LF becomes CRLF, a bare CR a space (never a line end: that would forge header
+/// [smuggling-b] Makes line ends canonical: a bare LF becomes CRLF, a bare CR a space (never a line end: that would forge header
 /// lines). Clean content goes through as slices of the input. It remembers a CR at the end of a piece, so that the
-/// pieces, chunks of BDAT included, may be cut anywhere.
+/// pieces, [smuggling-c] chunks of BDAT included, may be cut anywhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Canon {
     cr: bool,

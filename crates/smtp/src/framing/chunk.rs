@@ -1,4 +1,4 @@
-//! BDAT: octets are counted, nothing is looked for (RFC 3030 2).
+//! BDAT: octets are counted, nothing is looked for. [3030-2g] A wrong count is the client's to bear.
 
 /// A chunk that is coming: `BDAT count [LAST]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

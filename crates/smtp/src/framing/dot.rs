@@ -2,8 +2,8 @@
 
 use memchr::memmem;
 
-/// Finds the end of DATA's content, which is CRLF.CRLF and nothing else (RFC 5321 4.1.1.4), and takes the stuffed dots
-/// away (4.5.2). Lines are those that end in CRLF: a dot behind a bare LF is content like any other.
+/// [smuggling-a] Finds the end of DATA's content, which is CRLF.CRLF and nothing else ([5321-4.1.1.4]), and takes the
+/// stuffed dots away ([5321-4.5.2]). Lines are those that end in CRLF: a dot behind a bare LF is content like any other.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DotReader {
     place: Place,

@@ -9,13 +9,13 @@ use crate::limits::{KEPT_LINE_BUFFER, MAX_COMMAND_LINE};
 pub(crate) enum LineFault {
     /// Over the limit; it was swallowed to its end.
     TooLong,
-    /// A NUL or a bare CR in it.
+    /// [smuggling-g] a NUL or a bare CR in it.
     Octet,
     /// It ended with a bare LF, and the listener is strict.
     BareLf,
 }
 
-/// Cuts the stream into lines. A line that comes in one piece is never copied. It ends with LF; the CR before it is
+/// Cuts the stream into lines. A line that comes in one piece is never copied. [smuggling-h] It ends with LF; the CR before it is
 /// missing from telnet scripts and sendmail's `etrn`, which is harmless as long as content ends strictly.
 #[derive(Debug, Default)]
 pub(crate) struct LineReader {

@@ -17,8 +17,8 @@ pub(crate) enum Void {
     Refused(Reply),
 }
 
-/// The last stage of content: canonical line ends, the size limit, the strict listener's refusal. Once something is
-/// wrong it swallows.
+/// The last stage of content: canonical line ends, the size limit ([1870-6.2], after normalising, and nothing is kept),
+/// the strict listener's refusal. Once something is wrong it swallows.
 #[derive(Debug)]
 pub(crate) struct Meter {
     canon: Canon,

@@ -40,6 +40,7 @@ pub(crate) fn parse(arguments: &str, offered: Offered) -> Result<MailCommand, Fa
         let (keyword, value) = parameter?;
         said.take(keyword, value, offered)?;
     }
+    // [6531-3.5]
     let is_ascii = path[..path.len() - rest.len()].is_ascii();
     if !is_ascii && said.smtputf8.is_none() {
         return Err(Fault::NotAscii);
@@ -75,6 +76,7 @@ impl Said {
         } else if is("RET") {
             once(&mut self.ret, value.and_then(ret))
         } else if is("ENVID") {
+            // [3461-4.4] kept as it came
             once(&mut self.envid, value.and_then(|text| Xtext::new(text, MAX_ENVID).ok()))
         } else {
             Err(Fault::UnknownParameter)
@@ -97,6 +99,7 @@ fn body(text: &str) -> Option<Body> {
     }
 }
 
+/// [3461-4.3]
 fn ret(text: &str) -> Option<Ret> {
     if text.eq_ignore_ascii_case("FULL") {
         Some(Ret::Full)

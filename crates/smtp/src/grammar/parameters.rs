@@ -1,4 +1,4 @@
-//! ESMTP parameters, RFC 5321 4.1.2: `esmtp-keyword ["=" esmtp-value]`, separated by spaces.
+//! [5321-4.1.1.11] ESMTP parameters: `esmtp-keyword ["=" esmtp-value]`, separated by spaces (RFC 5321 4.1.2).
 
 use nom::Parser;
 use nom::bytes::complete::take_while1;

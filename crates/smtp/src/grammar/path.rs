@@ -1,4 +1,4 @@
-//! Paths and mailboxes, RFC 5321 4.1.2 with the wider characters of RFC 6531 3.3.
+//! [5321-4.1.2] Paths and mailboxes, with the wider characters of RFC 6531 3.3.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_while, take_while1};
@@ -15,13 +15,13 @@ pub(crate) fn reverse_path(input: &str) -> IResult<&str, ReversePath> {
     alt((tag("<>").map(|_| ReversePath::Null), path.map(ReversePath::Mailbox))).parse(input)
 }
 
-/// `Forward-path`, or the bare `<Postmaster>` of RFC 5321 4.1.1.3, with what follows it.
+/// `Forward-path`, or [5321-4.1.1.3] the bare `<Postmaster>`, with what follows it.
 pub(crate) fn forward_path(input: &str) -> IResult<&str, ForwardPath> {
     let postmaster = tag_no_case("<Postmaster>").map(|_| ForwardPath::Postmaster);
     alt((postmaster, path.map(ForwardPath::Mailbox))).parse(input)
 }
 
-/// `Path = "<" [ A-d-l ":" ] Mailbox ">"`; the source route is read and dropped (RFC 5321 appendix C). The limit of
+/// `Path = "<" [ A-d-l ":" ] Mailbox ">"`; [5321-c] the source route is read and dropped. The limit of
 /// RFC 5321 4.5.3.1.3 counts the path without its route.
 fn path(input: &str) -> IResult<&str, Mailbox> {
     let route = terminated(separated_list1(char(','), preceded(char('@'), name)), char(':'));

@@ -31,6 +31,7 @@ pub(crate) fn parse(arguments: &str, smtputf8: bool) -> Result<RcptCommand, Faul
             return Err(Fault::UnknownParameter);
         }
     }
+    // [6531-3.5]
     let is_ascii = path[..path.len() - rest.len()].is_ascii();
     if !is_ascii && !smtputf8 {
         return Err(Fault::NotAscii);

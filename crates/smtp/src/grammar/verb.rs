@@ -42,7 +42,7 @@ const NAMES: [(&str, Verb); 17] = [
     ("TURN", Verb::Turn),
 ];
 
-/// Splits a line into its verb, in any case (RFC 5321 2.4), and its arguments without the spaces around them; trailing
+/// Splits a line into its verb, in any case ([5321-2.4]), and its arguments without the spaces around them; trailing
 /// white space is tolerated (RFC 5321 4.1.1). `None`: the verb is unknown.
 pub(crate) fn split(line: &str) -> Option<(Verb, &str)> {
     let (name, arguments) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -63,6 +63,7 @@ mod tests {
 
     #[test]
     fn verbs_are_found_in_any_case() {
+        // [5321-2.4]
         assert_eq!(split("mAiL FROM:<> "), Some((Verb::Mail, "FROM:<>")));
         assert_eq!(split("QUIT"), Some((Verb::Quit, "")));
         assert_eq!(split("starttls  "), Some((Verb::StartTls, "")));

@@ -111,7 +111,7 @@ pub enum Event<R> {
 }
 
 /// Events in order. One place is inside, so that a session that is drained after every command allocates nothing; the
-/// rest is bounded by what can happen between two questions: ten bad commands, a void content, a Hello.
+/// rest is bounded, for the machine reads nothing while many wait.
 #[derive(Debug)]
 pub(super) struct Events<R> {
     first: Option<Event<R>>,
@@ -121,6 +121,10 @@ pub(super) struct Events<R> {
 impl<R> Events<R> {
     pub(super) const fn new() -> Self {
         Self { first: None, more: VecDeque::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
     }
 
     pub(super) fn push(&mut self, event: Event<R>) {

@@ -38,6 +38,7 @@ impl<R: QueuedAs> ServerSession<R> {
             State::Data(..) => self.read_data(octets, content),
             State::Chunk(..) => self.read_chunk(octets, content),
             State::Swallow(..) => self.read_swallowed(octets),
+            // [smuggling-i]
             State::Silent => {
                 self.talked_early();
                 Read { taken: 0, pause: true }
@@ -62,20 +63,17 @@ impl<R: QueuedAs> ServerSession<R> {
 
     /// Does what a line says; true when its reply wants to go out at once.
     fn line(&mut self, line: Result<&[u8], LineFault>, early: Early, content: Content<'_>) -> bool {
-        let line = match line {
-            Ok(line) => line,
-            Err(fault) => {
-                self.reject_bad(replies::line_fault(fault));
+        let data_refused = std::mem::take(&mut self.data_refused);
+        let (verb, arguments) = match parse(line) {
+            Ok(parsed) => parsed,
+            Err(_) if data_refused => {
+                self.talked_early();
                 return true;
             }
-        };
-        let Ok(text) = str::from_utf8(line) else {
-            self.reject_bad(replies::not_utf8());
-            return true;
-        };
-        let Some((verb, arguments)) = verb::split(text) else {
-            self.reject_bad(replies::unknown_verb());
-            return true;
+            Err(reply) => {
+                self.reject_bad(reply);
+                return true;
+            }
         };
         let row = table::row(verb);
         let refusal = self.refusal(verb, row);
@@ -250,11 +248,19 @@ impl<R: QueuedAs> ServerSession<R> {
     }
 }
 
+/// The verb and its arguments, or why the line has none.
+fn parse(line: Result<&[u8], LineFault>) -> Result<(Verb, &str), Reply> {
+    let line = line.map_err(replies::line_fault)?;
+    let text = str::from_utf8(line).map_err(|_| replies::not_utf8())?;
+    verb::split(text).ok_or_else(replies::unknown_verb)
+}
+
 /// Octets of a line at most, by what has come of it.
 fn max_line(start: &[u8]) -> usize {
     verb::of(start).map_or(MAX_COMMAND_LINE, |verb| table::row(verb).max_line)
 }
 
+/// [3030-2f] DATA and BDAT do not go together.
 fn out_of_place(verb: Verb, phase: Phase) -> &'static str {
     match (phase, verb) {
         (Phase::Failed, _) => "A chunk failed, send RSET",

@@ -1,4 +1,4 @@
-//! The machine's own replies. RFC 5321 4.2 and 4.3.2, RFC 2034, 3463, 5248.
+//! The machine's own replies. RFC 5321 4.2 and 4.3.2, RFC 2034; [3463-3] [5248-2.4] for the enhanced codes.
 //!
 //! [2034-4] The enhanced code is written to HELO clients too: to them it is the beginning of the text.
 
@@ -206,6 +206,16 @@ mod tests {
             );
         }
         all
+    }
+
+    /// [3463-3] [5248-2.4] own codes are among those that are registered.
+    #[test]
+    fn enhanced_codes_are_registered() {
+        let details = [(1, 10), (2, 4), (3, 5), (4, 7), (5, 6), (6, 9), (7, 30)];
+        for reply in own() {
+            let code = reply.enhanced.unwrap();
+            assert!(details.iter().any(|(subject, last)| *subject == code.1 && code.2 <= *last), "{reply}");
+        }
     }
 
     /// [2034-4] the class of the enhanced code is the first digit of the code, on every line of every reply.

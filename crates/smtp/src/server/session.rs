@@ -14,7 +14,7 @@ use super::state::{Asked, State};
 use crate::ask::Ask;
 use crate::framing::line::LineReader;
 use crate::framing::meter::Void;
-use crate::limits::{KEPT_TRANSMIT_BUFFER, MAX_BAD_COMMANDS, MAX_WAITING_REPLIES};
+use crate::limits::{KEPT_TRANSMIT_BUFFER, MAX_BAD_COMMANDS, MAX_WAITING_EVENTS, MAX_WAITING_REPLIES};
 
 /// Where content goes in; re-exported name for drivers.
 pub type Content<'a> = &'a mut dyn ContentSink;
@@ -38,6 +38,8 @@ pub struct ServerSession<R> {
     pub(super) out: Vec<u8>,
     pub(super) events: Events<R>,
     pub(super) deadlines: Deadlines,
+    /// The last command was DATA, and it was refused.
+    pub(super) data_refused: bool,
     bad_commands: u8,
     shutting_down: bool,
     eof: bool,
@@ -56,6 +58,7 @@ impl<R: QueuedAs> ServerSession<R> {
             out: Vec::new(),
             events: Events::new(),
             deadlines: Deadlines::new(now),
+            data_refused: false,
             bad_commands: 0,
             shutting_down: false,
             eof: false,
@@ -90,7 +93,7 @@ impl<R: QueuedAs> ServerSession<R> {
         }
     }
 
-    /// The driver found octets where none may be: before the greeting, or behind STARTTLS. 554 5.5.0 and close; they
+    /// [smuggling-d] [smuggling-i] The driver found octets where none may be: before the greeting, or behind STARTTLS. 554 5.5.0 and close; they
     /// are never processed.
     pub fn talked_early(&mut self) {
         if !matches!(self.state, State::Closed) {
@@ -99,14 +102,17 @@ impl<R: QueuedAs> ServerSession<R> {
         }
     }
 
-    /// Takes octets until a question comes up, a reply wants to go out at once, replies pile up, or all are taken;
+    /// Takes octets until a question comes up, a reply wants to go out at once, replies or events pile up, or all are taken;
     /// returns how many were taken. Drain events and replies, answer the question if there is one, then call again
-    /// with the rest. 0 for a non-empty slice means: a question is out, replies wait, or nothing more is read (after
+    /// with the rest. 0 for a non-empty slice means: a question is out, replies or events wait, or nothing more is read (after
     /// STARTTLS was granted, after [`Event::Close`]).
     pub fn handle_bytes(&mut self, now: Instant, octets: &[u8], content: Content<'_>) -> usize {
         self.deadlines.seen(now);
         let mut taken = 0;
-        while taken < octets.len() && self.out.len() < MAX_WAITING_REPLIES {
+        while taken < octets.len()
+            && self.out.len() < MAX_WAITING_REPLIES
+            && self.events.len() < MAX_WAITING_EVENTS
+        {
             let read = self.read(&octets[taken..], content);
             taken += read.taken;
             self.settle();

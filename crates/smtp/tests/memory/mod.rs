@@ -184,7 +184,7 @@ impl Memory {
         while let Some(event) = self.session.poll_event() {
             any = true;
             events += 1;
-            assert!(events <= 64, "events pile up");
+            assert!(events <= 40, "events pile up");
             assert!(!self.closed, "{event:?} after Close");
             self.answer(event);
         }

@@ -12,7 +12,8 @@ use crate::server::session::{Content, ServerSession};
 use crate::server::state::{AfterSwallow, Asked, State};
 
 impl<R: QueuedAs> ServerSession<R> {
-    /// Octets follow the command, wanted or not, so whatever is wrong is said behind them.
+    /// [3030-2a] Chunks up to the last are one message. Octets follow the command, wanted or not, so whatever is wrong is
+    /// said behind them.
     pub(in crate::server) fn bdat(&mut self, arguments: &str, refusal: Option<Reply>, content: Content<'_>) {
         let Ok(chunk) = chunk::parse(arguments) else {
             // [smuggling-f] nobody knows how many octets of content follow, and none of them may become a command.

@@ -6,7 +6,7 @@ use crate::server::replies;
 use crate::server::session::ServerSession;
 
 impl<R: QueuedAs> ServerSession<R> {
-    /// [3030-2e] between chunks it clears those that came.
+    /// [5321-4.1.1.5] the transaction is forgotten, whatever its state. [3030-2e] Between chunks it clears those that came.
     pub(in crate::server) fn rset(&mut self, arguments: &str) {
         if !arguments.is_empty() {
             return self.reject_bad(replies::fault(Fault::Argument, "RSET"));
