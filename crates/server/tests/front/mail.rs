@@ -108,7 +108,7 @@ async fn a_large_message_comes_whole_by_data_and_by_chunks() {
     }
 }
 
-// [1870-6.3] [1870-6.1]
+// [1870-6.1]
 #[tokio::test]
 async fn what_is_too_large_is_not_kept() {
     let house = House::new(settings());
