@@ -64,12 +64,12 @@ pub(crate) fn entries_changed(
 
 /// The fate of one message: it was deleted, and can be restored for 24 hours.
 pub(crate) fn deleted(peer: Peer, key: &EntryKey, reason: &str) {
-    tracing::info!(event = "deleted", id = %key.id, domain = %key.domain, uid = peer.uid, reason = %Printable::from(reason));
+    tracing::info!(event = "message-deleted", id = %key.id, domain = %key.domain, uid = peer.uid, reason = %Printable::from(reason));
 }
 
 /// The fate of one message: it is back.
 pub(crate) fn restored(peer: Peer, key: &EntryKey) {
-    tracing::info!(event = "restored", id = %key.id, domain = %key.domain, uid = peer.uid);
+    tracing::info!(event = "message-restored", id = %key.id, domain = %key.domain, uid = peer.uid);
 }
 
 /// The operator asked for a drain.

@@ -5,6 +5,7 @@
 mod changes;
 mod domains;
 mod drains;
+mod embedded;
 mod entries;
 mod messages;
 mod server;

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use restante_api::EntryView;
 
 use super::mbox::{self, Quoting};
@@ -89,7 +88,7 @@ impl<'a> Message<'a> {
     }
 
     /// Some of its content.
-    pub(super) fn write(&mut self, piece: &Bytes) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
         match self {
             Self::File { path, file } => file.write_all(piece).map_err(writing(path)),
             Self::Mbox { path, to, quoting } => quoting.write(to, piece).map_err(writing(path)),
@@ -149,8 +148,8 @@ mod tests {
     fn export(format: Format, path: &Path) -> Result<PathBuf, Failure> {
         let mut target = Target::open(format, path)?;
         let mut message = target.begin(&example())?;
-        message.write(&Bytes::from_static(&CONTENT[..20]))?;
-        message.write(&Bytes::from_static(&CONTENT[20..]))?;
+        message.write(&CONTENT[..20])?;
+        message.write(&CONTENT[20..])?;
         let written = message.finish()?;
         target.finish().map(|()| written)
     }
