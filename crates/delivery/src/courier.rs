@@ -72,8 +72,9 @@ impl Carrier for Courier {
         let Err(Unready::Handshake(error)) = &first else {
             return first.unwrap_or_else(|why| unused(why, &hop));
         };
-        events::tls_failed(errand.feed.domain(), &hop, error, layer == Layer::IfOffered);
-        if layer != Layer::IfOffered || !error.is_handshake() {
+        let again = layer == Layer::IfOffered && !error.is_injection();
+        events::tls_failed(errand.feed.domain(), &hop, error, again);
+        if !again {
             return first.unwrap_or_else(|why| unused(why, &hop));
         }
         // RFC 7435: where nothing better was promised, mail in clear is better than no mail; once, and logged.
@@ -146,4 +147,9 @@ fn unreachable(error: &ConnectError, hop: &str) -> Reply {
         ConnectError::Io(error) => format!("no connection to {hop}: {error}"),
     };
     Reply::new(450, (4, 4, 1), text)
+}
+
+/// The clock that the client loop's deadlines go by.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }

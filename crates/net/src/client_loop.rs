@@ -47,10 +47,10 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// Whether it was the handshake itself, so that the same server may still be talked to in clear.
+    /// Whether somebody talked where nobody may: no accident that another try in clear would mend.
     #[must_use]
-    pub const fn is_handshake(&self) -> bool {
-        matches!(self, Self::Tls(_))
+    pub const fn is_injection(&self) -> bool {
+        matches!(self, Self::Early)
     }
 }
 

@@ -1,11 +1,12 @@
 //! From a connection to a server that is ready for mail: greeting, EHLO, TLS by policy.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use restante_net::{ClientConnection, ClientTls, ServerName, Stream, UpgradeError};
 use restante_smtp::{ClientConfig, ClientEvent, ClientSession, End, ProtocolError};
 use restante_types::Reply;
+
+use super::now;
 
 /// What TLS must be on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +42,13 @@ pub(super) async fn greet(
     party: &Party<'_>,
     layer: Layer,
 ) -> Result<ClientConnection<Stream>, Unready> {
-    let session = ClientSession::new(party.config.clone(), Instant::now());
+    let session = ClientSession::new(party.config.clone(), now());
     let mut connection = ClientConnection::new(stream, session);
     until_ready(&mut connection).await?;
     if layer == Layer::Clear {
         return Ok(connection);
     }
-    if !connection.session_mut().start_tls(Instant::now()) {
+    if !connection.session_mut().start_tls(now()) {
         let reply = Reply::new(450, (4, 7, 4), "the next hop does not offer STARTTLS, which is required");
         return without_tls(connection, layer, reply).await;
     }
@@ -73,7 +74,7 @@ async fn without_tls(
     if layer != Layer::Required {
         return Ok(connection);
     }
-    connection.session_mut().quit(Instant::now());
+    connection.session_mut().quit(now());
     while !matches!(next_event(&mut connection).await, ClientEvent::Ended(_)) {}
     connection.close().await;
     Err(Unready::NoTls(reply))

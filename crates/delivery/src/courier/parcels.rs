@@ -1,11 +1,12 @@
 //! What a courier has in hand: which recipients of which message went into which transaction, and what came of it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use restante_queue::{Outcome, Settlement, Work};
 use restante_smtp::client::limits::MAX_RECIPIENTS;
 use restante_smtp::{Fate, Finished, TransactionId};
-use restante_types::{QueueId, Reply};
+use restante_types::{Envelope, QueueId, Reply};
 
 /// Some recipients of one message: what goes into one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,16 @@ pub(super) enum Return {
     Skip(QueueId),
 }
 
+/// What became of a group.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) id: QueueId,
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) outcomes: Vec<(u16, Outcome)>,
+    /// The message, if this was the last of it.
+    pub(super) back: Option<Return>,
+}
+
 /// Everything in hand. Bounded by the client machine's window and one message more.
 #[derive(Debug, Default)]
 pub(super) struct Parcels {
@@ -64,10 +75,6 @@ impl Parcels {
         self.parcels.is_empty()
     }
 
-    pub(super) fn work(&self, id: QueueId) -> Option<&Work> {
-        self.parcels.get(&id).map(|parcel| &parcel.work)
-    }
-
     /// The next group went into this transaction.
     pub(super) fn sent(&mut self, transaction: TransactionId) {
         if let Some(group) = self.unsent.pop_front() {
@@ -75,25 +82,15 @@ impl Parcels {
         }
     }
 
-    /// The oldest group under way.
-    pub(super) fn oldest(&self) -> Option<&Group> {
-        self.sent.front().map(|(_, group)| group)
-    }
-
-    /// A transaction is over: its outcomes, and the message if that was the last of it. Transactions end in the order
-    /// in which they began, so any other than the oldest is none of ours.
-    pub(super) fn finished(
-        &mut self,
-        finished: Finished,
-    ) -> Option<(Group, Vec<(u16, Outcome)>, Option<Return>)> {
+    /// A transaction is over. Transactions end in the order in which they began, so any other than the oldest is none
+    /// of ours.
+    pub(super) fn finished(&mut self, finished: Finished) -> Option<Over> {
         let (_, group) = self.sent.pop_front_if(|(transaction, _)| *transaction == finished.id)?;
         let (mut outcomes, mut again) = (Vec::new(), Vec::new());
         for (index, fate) in group.recipients.iter().zip(finished.fates) {
             match fate {
                 Fate::Delivered => outcomes.push((*index, Outcome::Delivered)),
-                Fate::Deferred(reply) => {
-                    outcomes.push((*index, Outcome::Deferred { reply, next_attempt: None }))
-                }
+                Fate::Deferred(reply) => outcomes.push((*index, deferred(reply))),
                 Fate::Failed(reply) => outcomes.push((*index, Outcome::Failed { reply })),
                 Fate::AnotherTransaction => again.push(*index),
             }
@@ -103,22 +100,19 @@ impl Parcels {
         if more {
             self.unsent.push_front(Group { id: group.id, recipients: again });
         }
-        let back = self.add(group.id, outcomes.clone(), more);
-        Some((group, outcomes, back))
+        self.end(group.id, outcomes, more)
     }
 
     /// The same outcome for the whole next group, without sending it.
-    pub(super) fn settle_next(&mut self, outcome: &Outcome) -> Option<(Group, Option<Return>)> {
+    pub(super) fn settle_next(&mut self, outcome: &Outcome) -> Option<Over> {
         let group = self.unsent.pop_front()?;
-        let back = self.add(group.id, same(&group, outcome), false);
-        Some((group, back))
+        self.end(group.id, same(&group, outcome), false)
     }
 
     /// The same outcome for the oldest group under way, whose answer never came.
-    pub(super) fn settle_oldest(&mut self, outcome: &Outcome) -> Option<(Group, Option<Return>)> {
+    pub(super) fn settle_oldest(&mut self, outcome: &Outcome) -> Option<Over> {
         let (_, group) = self.sent.pop_front()?;
-        let back = self.add(group.id, same(&group, outcome), false);
-        Some((group, back))
+        self.end(group.id, same(&group, outcome), false)
     }
 
     /// Sends no more of a message; `spoiled` when it cannot be read. It comes back now, or with the last answer that
@@ -142,13 +136,14 @@ impl Parcels {
         all.into_iter().map(Parcel::into_return).collect()
     }
 
-    fn add(&mut self, id: QueueId, outcomes: Vec<(u16, Outcome)>, more: bool) -> Option<Return> {
+    fn end(&mut self, id: QueueId, outcomes: Vec<(u16, Outcome)>, more: bool) -> Option<Over> {
         let parcel = self.parcels.get_mut(&id)?;
-        parcel.outcomes.extend(outcomes);
+        parcel.outcomes.extend(outcomes.iter().cloned());
         if !more {
             parcel.open = parcel.open.saturating_sub(1);
         }
-        self.close_if_over(id)
+        let envelope = parcel.work.envelope.clone();
+        Some(Over { id, envelope, outcomes, back: self.close_if_over(id) })
     }
 
     fn close_if_over(&mut self, id: QueueId) -> Option<Return> {

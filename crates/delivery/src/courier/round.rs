@@ -1,7 +1,5 @@
 //! One round over one connection: takes messages from the feed while the window has room, hands in what came of them.
 
-use std::time::Instant;
-
 use bytes::{Buf, Bytes};
 use restante_net::ClientConnection;
 use restante_queue::{ContentReader, Outcome, StoreError, Work};
@@ -9,7 +7,8 @@ use restante_smtp::{ClientEvent, End, Finished, MailJob, Room as Window, Stage, 
 use restante_types::{QueueId, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::parcels::{Group, Parcels, Return, deferred};
+use super::now;
+use super::parcels::{Group, Over, Parcels, Return, deferred};
 use crate::events;
 use crate::feed::{Feed, Room};
 
@@ -88,7 +87,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                 continue;
             }
             if self.closing && self.parcels.is_empty() && self.connection.session().is_idle() {
-                self.connection.session_mut().quit(Instant::now());
+                self.connection.session_mut().quit(now());
             }
             self.connection.exchange().await;
         }
@@ -164,7 +163,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             Ok(opened) => opened,
             Err(error) => return self.spoil(id, error).await,
         };
-        match self.connection.session_mut().send(Instant::now(), job) {
+        match self.connection.session_mut().send(now(), job) {
             Ok(transaction) => {
                 self.tried = true;
                 self.parcels.sent(transaction);
@@ -194,7 +193,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                 }
             }
         }
-        let taken = self.connection.session_mut().content(Instant::now(), &loading.piece);
+        let taken = self.connection.session_mut().content(now(), &loading.piece);
         loading.piece.advance(taken);
         let over = self.connection.session().wants_content().is_none_or(|(next, _)| next != wanted);
         if over {
@@ -204,18 +203,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
 
     /// A message that this next hop can never take is parked with the reason.
     async fn fail_next(&mut self, reply: Reply) {
-        let outcome = Outcome::Failed { reply: reply.clone() };
-        let id = self.parcels.next().map(|(group, _)| group.id);
-        let mailboxes = id.and_then(|id| self.parcels.work(id)).map(|work| work.envelope.clone());
-        let Some((group, back)) = self.parcels.settle_next(&outcome) else { return };
-        if let Some(envelope) = mailboxes {
-            for index in &group.recipients {
-                if let Some(recipient) = envelope.recipients.get(usize::from(*index)) {
-                    events::failed(self.feed.domain(), group.id, &recipient.mailbox, self.hop, &reply);
-                }
-            }
-        }
-        self.give_back(back).await;
+        let over = self.parcels.settle_next(&Outcome::Failed { reply });
+        self.report(over, None).await;
     }
 
     async fn spoil(&mut self, id: QueueId, error: StoreError) {
@@ -242,21 +231,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     async fn finish(&mut self, finished: Finished) {
         self.dry = false;
         let reply = finished.reply.clone();
-        let id = self.parcels.oldest().map(|group| group.id);
-        let envelope = id.and_then(|id| self.parcels.work(id)).map(|work| work.envelope.clone());
-        let Some((group, outcomes, back)) = self.parcels.finished(finished) else { return };
+        let over = self.parcels.finished(finished);
+        self.report(over, reply).await;
+    }
+
+    /// Tells the log about each recipient, and hands in the message if it is through. `last` is what was said after the
+    /// content.
+    async fn report(&self, over: Option<Over>, last: Option<Reply>) {
+        let Some(Over { id, envelope, outcomes, back }) = over else { return };
         let (domain, hop) = (self.feed.domain(), self.hop);
         for (index, outcome) in &outcomes {
-            let recipient =
-                envelope.as_ref().and_then(|envelope| envelope.recipients.get(usize::from(*index)));
-            let Some(mailbox) = recipient.map(|recipient| &recipient.mailbox) else { continue };
-            match (outcome, &reply) {
-                (Outcome::Delivered, Some(reply)) => events::delivered(domain, group.id, mailbox, hop, reply),
+            let Some(recipient) = envelope.recipients.get(usize::from(*index)) else { continue };
+            let mailbox = &recipient.mailbox;
+            match (outcome, &last) {
+                (Outcome::Delivered, Some(reply)) => events::delivered(domain, id, mailbox, hop, reply),
                 (Outcome::Delivered, None) => {}
-                (Outcome::Deferred { reply, .. }, _) => {
-                    events::deferred(domain, group.id, mailbox, hop, reply)
-                }
-                (Outcome::Failed { reply }, _) => events::failed(domain, group.id, mailbox, hop, reply),
+                (Outcome::Deferred { reply, .. }, _) => events::deferred(domain, id, mailbox, hop, reply),
+                (Outcome::Failed { reply }, _) => events::failed(domain, id, mailbox, hop, reply),
             }
         }
         self.give_back(back).await;
@@ -266,10 +257,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     /// tried: it is noted as deferred, so that a message that kills its receiver does not meet every courier in turn.
     async fn leave(mut self, end: End) -> RoundEnd {
         let was_at_it = matches!(end, End::TimedOut(_) | End::Protocol(_) | End::Lost(Stage::Content));
-        if let Some(reply) = super::said(&end, self.hop).filter(|_| was_at_it)
-            && let Some((_, back)) = self.parcels.settle_oldest(&deferred(reply))
-        {
-            self.give_back(back).await;
+        if let Some(reply) = super::said(&end, self.hop).filter(|_| was_at_it) {
+            let over = self.parcels.settle_oldest(&deferred(reply));
+            self.report(over, None).await;
         }
         for back in self.parcels.give_up() {
             self.give_back(Some(back)).await;

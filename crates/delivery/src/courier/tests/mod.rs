@@ -1,0 +1,122 @@
+//! The courier against a primary in memory that says what it is told to.
+
+#[allow(dead_code, unused_imports, reason = "shared with the tests from outside, which use more of it")]
+#[path = "../../../tests/delivery/support/store.rs"]
+mod store;
+
+mod cuts;
+mod groups;
+mod primary;
+mod tls;
+mod turns;
+
+use std::sync::Arc;
+
+use restante_net::ClientConnection;
+use restante_queue::{DrainCause, LeaseAnswer, QueueStore};
+use restante_smtp::{ClientConfig, ClientSession};
+use restante_types::{Body, DeliveryState, Domain, Envelope, QueueId, Recipient, ReversePath, UnixMillis};
+use tokio::io::DuplexStream;
+
+use super::now;
+use super::round::{Round, RoundEnd};
+use crate::feed::{AheadBudget, FeedOwner, FeedParts};
+use primary::Primary;
+use store::{FakeStore, Row, content};
+
+/// A drain of `example.org` with a queue in memory.
+struct Office {
+    store: FakeStore,
+    owner: FeedOwner,
+    domain: Domain,
+}
+
+fn id(number: u64) -> QueueId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    QueueId::from_bytes(bytes)
+}
+
+fn row(number: u64, recipients: usize, body: Body) -> Row {
+    let to = |index: usize| Recipient {
+        mailbox: format!("user{index}@example.org").parse().unwrap(),
+        notify: None,
+        original: None,
+    };
+    let envelope = Envelope {
+        sender: ReversePath::Mailbox(format!("sender{number}@example.com").parse().unwrap()),
+        recipients: (0..recipients).map(to).collect(),
+        body,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+    };
+    Row {
+        envelope: Arc::new(envelope),
+        size: content(id(number)).len() as u64,
+        arrived: UnixMillis::EPOCH,
+        next_attempt: None,
+        attempts: 0,
+        states: vec![DeliveryState::Queued; recipients],
+        replies: vec![None; recipients],
+    }
+}
+
+impl Office {
+    /// A queue with these messages, under a lease, being fed.
+    async fn open(rows: Vec<Row>) -> Self {
+        let (store, domain) = (FakeStore::default(), Domain::parse("example.org").unwrap());
+        let numbered = (0_u64..).zip(rows).map(|(number, row)| (id(number), row));
+        store.inside().queue(&domain).rows.extend(numbered);
+        let Ok(LeaseAnswer::Leased(lease)) = store.lease(&domain, DrainCause::Etrn).await else {
+            panic!("nobody else drains");
+        };
+        let owner = FeedOwner::start(FeedParts {
+            store: Arc::new(store.clone()),
+            lease,
+            cause: DrainCause::Etrn,
+            retry: None,
+            clock: Arc::new(|| UnixMillis::EPOCH),
+            budget: AheadBudget::default(),
+        });
+        Self { store, owner, domain }
+    }
+
+    /// As many messages with one recipient each.
+    async fn with(messages: u64) -> Self {
+        Self::open((0..messages).map(|number| row(number, 1, Body::SevenBit)).collect()).await
+    }
+
+    /// One round over a line to this primary.
+    async fn round(&self, primary: &Primary) -> RoundEnd {
+        let (ours, theirs) = tokio::io::duplex(4 * 1024 * 1024);
+        let feed = self.owner.feed();
+        let round = async {
+            let connection = ready(ours).await;
+            Round::new(connection, &feed, "primary").run().await
+        };
+        let (end, ()) = tokio::join!(round, primary.clone().converse(theirs));
+        end
+    }
+
+    /// Settles everything; afterwards the queue shows what happened.
+    async fn close(self) -> (FakeStore, Domain) {
+        let Self { store, owner, domain } = self;
+        owner.finish().await;
+        (store, domain)
+    }
+}
+
+fn states(store: &FakeStore, domain: &Domain, number: u64) -> Vec<DeliveryState> {
+    store.row(domain, id(number)).states
+}
+
+/// A machine at the end of EHLO, or as far as it came.
+async fn ready(stream: DuplexStream) -> ClientConnection<DuplexStream> {
+    let config = ClientConfig { hostname: "mx2.example.net".parse().unwrap(), own_names: Vec::new() };
+    let mut connection = ClientConnection::new(stream, ClientSession::new(Arc::new(config), now()));
+    while !connection.session().has_events() {
+        connection.exchange().await;
+    }
+    connection
+}

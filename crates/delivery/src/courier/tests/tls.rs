@@ -1,0 +1,187 @@
+//! STARTTLS by policy, over real sockets.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use restante_net::{Listener, ServerTls, Stream};
+use restante_types::DomainMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::super::Courier;
+use super::primary::ALL;
+use super::*;
+use crate::carrier::{Carrier, Errand, Trip};
+use crate::route::Hop;
+use crate::settings::{DeliverySettings, TlsPolicy};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a primary does when it is asked for TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    /// Does not offer it.
+    None,
+    /// Starts it.
+    Works,
+    /// Offers it and refuses.
+    Refuses,
+    /// Says 220 and then no handshake.
+    Breaks,
+    /// Says 220, and says more in clear.
+    Injects,
+}
+
+/// A primary on loopback, with STARTTLS in front of the one in memory; tells per connection whether TLS stood.
+struct Front {
+    listener: Listener,
+    manner: Tls,
+    primary: Primary,
+    server: Arc<ServerTls>,
+    connections: Mutex<Vec<bool>>,
+}
+
+impl Front {
+    fn new(manner: Tls) -> Arc<Self> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key);
+        let folder = tempfile::tempdir().unwrap();
+        let (at, key_at) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::write(&at, certificate.unwrap().pem()).unwrap();
+        std::fs::write(&key_at, key.serialize_pem()).unwrap();
+        let server = ServerTls::load(&at, &key_at).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (primary, connections) = (Primary::new(ALL), Mutex::default());
+        Arc::new(Self { listener, manner, primary, server, connections })
+    }
+
+    async fn serve(self: Arc<Self>) {
+        while let Ok(stream) = self.listener.accept().await {
+            tokio::spawn(self.clone().converse(stream));
+        }
+    }
+
+    async fn converse(self: Arc<Self>, mut stream: Stream) {
+        let mut offered = self.manner != Tls::None;
+        // The first connection shows the manner; a second one in clear is not asked for TLS.
+        stream.write_all(b"220 front.example\r\n").await.unwrap();
+        let mut line = Vec::new();
+        loop {
+            let Ok(octet) = stream.read_u8().await else { return };
+            line.push(octet);
+            if !line.ends_with(b"\r\n") {
+                continue;
+            }
+            match std::mem::take(&mut line).as_slice() {
+                ehlo if ehlo.starts_with(b"EHLO") => {
+                    let tls = if offered { "250-STARTTLS\r\n" } else { "" };
+                    let answer = format!("250-front.example\r\n{tls}250 PIPELINING\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                b"STARTTLS\r\n" if self.manner == Tls::Refuses => {
+                    stream.write_all(b"454 4.7.0 not today\r\n").await.unwrap();
+                    offered = false;
+                }
+                b"STARTTLS\r\n" => {
+                    let early = if self.manner == Tls::Injects { "250 you are welcome\r\n" } else { "" };
+                    stream.write_all(format!("220 go\r\n{early}").as_bytes()).await.unwrap();
+                    if self.manner != Tls::Works {
+                        return self.connections.lock().unwrap().push(false);
+                    }
+                    let inside = stream.accept_tls(self.server.acceptor(), LIMIT).await.unwrap();
+                    self.connections.lock().unwrap().push(true);
+                    // It greets once more than a server does inside TLS, so that is taken off.
+                    return self.primary.clone().without_greeting().converse(inside).await;
+                }
+                b"QUIT\r\n" => {
+                    self.connections.lock().unwrap().push(false);
+                    return drop(stream.write_all(b"221 bye\r\n").await);
+                }
+                mail => {
+                    assert!(mail.starts_with(b"MAIL"), "{mail:?}");
+                    self.connections.lock().unwrap().push(false);
+                    return self.primary.clone().without_greeting().having_heard(mail).converse(stream).await;
+                }
+            }
+        }
+    }
+}
+
+/// Carries three messages to a primary with this manner; the trip, what was taken, and TLS per connection.
+async fn trip(manner: Tls, policy: TlsPolicy) -> (Trip, usize, Vec<bool>) {
+    let front = Front::new(manner);
+    let serving = tokio::spawn(front.clone().serve());
+    let office = Office::with(3).await;
+    let hostname: Domain = "mx2.example.net".parse().unwrap();
+    let settings = DeliverySettings {
+        hostname,
+        own_names: Vec::new(),
+        own_addresses: Vec::new(),
+        listeners: Vec::new(),
+        is_local: |_| false,
+        source_addresses: Vec::new(),
+        domains: DomainMap::default(),
+    };
+    let trip = Courier::default()
+        .carry(Errand {
+            settings: Arc::new(settings),
+            tls: policy,
+            hop: Hop { name: None, address: front.listener.local().unwrap(), preference: 0 },
+            connect_timeout: LIMIT,
+            feed: office.owner.feed(),
+        })
+        .await;
+    let (store, domain) = office.close().await;
+    let taken = front.primary.taken().len();
+    assert_eq!(store.waiting(&domain), 3 - taken);
+    serving.abort();
+    let connections = front.connections.lock().unwrap().clone();
+    (trip, taken, connections)
+}
+
+fn unused(trip: &Trip) -> String {
+    match trip {
+        Trip::Unused(reply) => reply.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn opportunistic_uses_what_is_there_and_clear_once_where_it_breaks() {
+    let policy = TlsPolicy::Opportunistic;
+    assert_eq!(trip(Tls::Works, policy).await, (Trip::Finished, 3, vec![true]));
+    assert_eq!(trip(Tls::None, policy).await, (Trip::Finished, 3, vec![false]));
+    assert_eq!(trip(Tls::Refuses, policy).await, (Trip::Finished, 3, vec![false]));
+    assert_eq!(trip(Tls::Breaks, policy).await, (Trip::Finished, 3, vec![false, false]));
+}
+
+#[tokio::test]
+async fn require_never_goes_in_clear() {
+    let policy = TlsPolicy::Require;
+    assert_eq!(trip(Tls::Works, policy).await, (Trip::Finished, 3, vec![true]));
+    for (manner, code) in [(Tls::None, "450 4.7.4"), (Tls::Refuses, "454 4.7.0"), (Tls::Breaks, "450 4.7.5")]
+    {
+        let (trip, taken, connections) = trip(manner, policy).await;
+        assert!(unused(&trip).starts_with(code), "{manner:?}: {trip:?}");
+        assert_eq!((taken, connections), (0, vec![false]), "{manner:?}");
+    }
+}
+
+/// [3207-4.2]: neither read as an answer, nor an excuse to go on in clear.
+#[tokio::test]
+async fn octets_behind_the_220_end_it() {
+    for policy in [TlsPolicy::Opportunistic, TlsPolicy::Require] {
+        let (trip, taken, connections) = trip(Tls::Injects, policy).await;
+        assert!(unused(&trip).contains("STARTTLS"), "{trip:?}");
+        assert_eq!((taken, connections.len()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_enforced_is_not_pretended() {
+    for policy in [TlsPolicy::Verify, TlsPolicy::Dane, TlsPolicy::MtaSts] {
+        let (trip, taken, connections) = trip(Tls::Works, policy).await;
+        assert!(unused(&trip).starts_with("450 4.7.4"));
+        assert_eq!((taken, connections), (0, vec![]));
+    }
+}

@@ -1,0 +1,32 @@
+//! How often a slow line must be crossed.
+
+use super::primary::ALL;
+use super::*;
+
+async fn turns(keywords: &'static [&'static str], messages: u64) -> usize {
+    let (primary, office) = (Primary::new(keywords), Office::with(messages).await);
+    let end = office.round(&primary).await;
+    assert_eq!(end.end, restante_smtp::End::Quit);
+    let (store, domain) = office.close().await;
+    assert_eq!((store.waiting(&domain), primary.taken().len()), (0, usize::try_from(messages).unwrap()));
+    *primary.turns.lock().unwrap()
+}
+
+/// [3030-deviation]: with PIPELINING and CHUNKING the line is crossed for EHLO, for MAIL and RCPT of the first message, for
+/// its content, once for everything else, and for QUIT; without, once or more for each message.
+#[tokio::test(start_paused = true)]
+async fn round_trips_do_not_grow_with_the_number_of_messages() {
+    assert_eq!(turns(ALL, 1).await, 4);
+    for messages in [2, 10, 64] {
+        assert_eq!(turns(ALL, messages).await, 5, "{messages} messages");
+    }
+    // A window of 64 moves on with each answer: beyond it, one crossing more for every 64.
+    assert_eq!(turns(ALL, 64 * 10).await, 5 + 9);
+}
+
+/// [2920-3.1]
+#[tokio::test(start_paused = true)]
+async fn without_chunking_each_message_costs_one_crossing_and_without_pipelining_four() {
+    assert_eq!(turns(&["PIPELINING"], 10).await, 1 + 1 + 10 + 1);
+    assert_eq!(turns(&[], 10).await, 1 + 4 * 10 + 1);
+}
