@@ -1,5 +1,8 @@
 //! The loop that drives one client machine over one stream, reading while it writes.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -94,6 +97,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
 
     /// Whether more content, or another transaction, should be handed to the machine before waiting.
     pub fn is_hungry(&mut self) -> bool {
+        // What was written goes before more comes, but never by moving more than was written.
+        if self.written > self.outbox.len() / 2 {
+            self.outbox.drain(..self.written);
+            self.written = 0;
+        }
         self.session.poll_transmit(&mut self.outbox);
         !self.write_broken && self.outbox.len() - self.written < TRANSMIT_AHEAD
     }
