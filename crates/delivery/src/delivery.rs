@@ -39,6 +39,7 @@ pub struct DeliveryParts {
 pub struct Delivery {
     stop: watch::Sender<Stop>,
     book: Arc<PrimaryBook>,
+    lookup: Arc<dyn Lookup>,
     dispatcher: Task,
     _book_keeper: Task,
     _housekeeping: Task,
@@ -64,6 +65,7 @@ impl Delivery {
         let housekeeping =
             Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
+        let asked = lookup.clone();
         let ahead = AheadBudget::default();
         let failures = Mutex::new(HashMap::new());
         let context =
@@ -71,6 +73,7 @@ impl Delivery {
         Self {
             stop,
             book,
+            lookup: asked,
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
             _housekeeping: Task(tokio::spawn(housekeeping.run())),
@@ -83,8 +86,9 @@ impl Delivery {
         self.book.clone()
     }
 
-    /// The settings were replaced: new primaries are looked up at once. Drains that run keep what they started with.
+    /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once. Drains that run keep what they started with.
     pub fn reloaded(&self) {
+        self.lookup.reload();
         self.book.reloaded();
     }
 

@@ -85,7 +85,14 @@ pub(crate) fn primary_known(name: &Domain, addresses: &[IpAddr]) {
 
 /// The addresses of a primary could not be looked up.
 pub(crate) fn primary_unknown(name: &Domain, last_known_stays: bool, reason: &str) {
-    tracing::warn!(event = "primary_unknown", %name, last_known_stays, reason);
+    let reason = Printable::from(reason);
+    tracing::warn!(event = "primary_unknown", %name, last_known_stays, %reason);
+}
+
+/// The system's resolver configuration cannot be read.
+pub(crate) fn no_resolver(reason: &str) {
+    let reason = Printable::from(reason);
+    tracing::warn!(event = "no_resolver", %reason);
 }
 
 /// Entries older than their domain's retention were parked.

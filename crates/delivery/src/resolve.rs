@@ -1,8 +1,10 @@
 //! Questions to the DNS, behind a small trait so that tests bring their own answers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
@@ -11,6 +13,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 use restante_types::{Domain, canonical};
 
+use crate::events;
 use crate::limits::LOOKUP_TIMEOUT;
 
 /// Looks names up. CNAMEs are followed by whoever fulfils it (RFC 5321 5.1 takes the name at their end for the first).
@@ -27,6 +30,9 @@ pub trait Lookup: Send + Sync + 'static {
     /// # Errors
     /// [`LookupError::NoRecords`] when the name exists and has neither.
     async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError>;
+
+    /// Reads its own configuration again, where it has one. Called on reload.
+    fn reload(&self) {}
 }
 
 /// Records, and how long they may be believed.
@@ -73,20 +79,38 @@ pub enum LookupError {
 }
 
 /// The resolver of the system's configuration (`/etc/resolv.conf`, `/etc/hosts`).
+///
+/// Where that cannot be read every answer is [`LookupError::Temporary`]: a server whose primaries are all pinned by
+/// address needs no DNS, and one that needs it says so in its log.
 pub struct SystemLookup {
-    resolver: TokioResolver,
+    resolver: ArcSwapOption<TokioResolver>,
 }
 
 impl SystemLookup {
-    /// Reads the system's configuration.
-    ///
-    /// # Errors
-    /// When it cannot be read or names no server.
-    pub fn new() -> Result<Self, LookupError> {
-        let mut builder = TokioResolver::builder_tokio().map_err(|error| trouble(&error))?;
-        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        Ok(Self { resolver: builder.build().map_err(|error| trouble(&error))? })
+    /// Reads the system's configuration. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        let lookup = Self { resolver: ArcSwapOption::empty() };
+        lookup.reload();
+        lookup
     }
+
+    fn resolver(&self) -> Result<Arc<TokioResolver>, LookupError> {
+        let missing = || LookupError::Temporary("no resolver is configured on this machine".to_owned());
+        self.resolver.load_full().ok_or_else(missing)
+    }
+}
+
+impl Default for SystemLookup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn system_resolver() -> Result<TokioResolver, NetError> {
+    let mut builder = TokioResolver::builder_tokio()?;
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    builder.build()
 }
 
 /// Fully qualified, so that no search list is walked.
@@ -132,7 +156,7 @@ fn exchange(name: &Name) -> Exchange {
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn mx(&self, name: &Domain) -> Result<Found<Mx>, LookupError> {
-        let answer = in_time(self.resolver.mx_lookup(absolute(name)?)).await?;
+        let answer = in_time(self.resolver()?.mx_lookup(absolute(name)?)).await?;
         let records = answer.answers().iter().filter_map(|record| match &record.data {
             RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: exchange(&mx.exchange) }),
             _ => None,
@@ -141,8 +165,16 @@ impl Lookup for SystemLookup {
     }
 
     async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError> {
-        let answer = in_time(self.resolver.lookup_ip(absolute(name)?)).await?;
+        let answer = in_time(self.resolver()?.lookup_ip(absolute(name)?)).await?;
         found(answer.iter().map(canonical).collect(), answer.valid_until())
+    }
+
+    fn reload(&self) {
+        match system_resolver() {
+            Ok(resolver) => self.resolver.store(Some(Arc::new(resolver))),
+            // What worked until now goes on working.
+            Err(error) => events::no_resolver(&error.to_string()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use restante_delivery::limits::{DRAINS, HEAD, PAGE};
 use restante_delivery::{DomainDelivery, Trip};
-use restante_queue::{DrainCause, HoldKind, QueueStore};
+use restante_queue::{DrainCause, DrainRequest, HoldKind, LeaseAnswer, QueueStore};
 use restante_types::Reply;
 use tokio::time::{Instant, sleep};
 
@@ -339,6 +339,39 @@ async fn what_cannot_be_read_is_left_and_the_others_go() {
     each_once(&world, 98);
     assert_eq!(world.store.waiting(&world.domain), 2);
     assert_eq!(world.store.row(&world.domain, World::id(50)).attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_domain_is_left_to_its_holder() {
+    let world = World::new(World::pinned(), |_, _| slow(1));
+    world.fill(10);
+    let lease = match world.store.lease(&world.domain, DrainCause::Atrn).await.unwrap() {
+        LeaseAnswer::Leased(lease) => lease,
+        other => panic!("{other:?}"),
+    };
+    let requests = world.store.inside().requests.clone().unwrap();
+    requests.send(DrainRequest { domain: world.domain.clone(), cause: DrainCause::Etrn }).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.carrier.connections(), 0);
+    assert_eq!(world.store.asked_again(&lease), Some(DrainCause::Etrn), "the holder is told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_in_one_courier_costs_its_drain_and_no_message() {
+    let world = World::new(World::pinned(), |number, _| Script {
+        answer: Box::new(move |work, _| {
+            assert!(number > 0 || work.id != World::id(5), "on purpose");
+            restante_queue::Outcome::Delivered
+        }),
+        ..slow(1)
+    });
+    world.fill(20);
+    world.ask(DrainCause::Etrn);
+    world.drains(1).await;
+    assert_eq!(world.store.waiting(&world.domain), 15);
+    world.ask(DrainCause::Etrn);
+    world.drains(2).await;
+    assert_eq!(world.store.waiting(&world.domain), 0);
 }
 
 #[tokio::test(start_paused = true)]

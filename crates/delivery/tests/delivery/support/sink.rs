@@ -69,9 +69,13 @@ impl Sink {
 impl Inside {
     async fn converse(&self, stream: TcpStream) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
-        stream.write_all(self.greeting.as_bytes()).await?;
+        let mut answers = self.greeting.to_owned();
         let (mut content, mut messages, mut line) = (String::new(), 0, String::new());
         loop {
+            // As servers do it: answers go together while commands are waiting.
+            if stream.buffer().is_empty() {
+                stream.write_all(std::mem::take(&mut answers).as_bytes()).await?;
+            }
             line.clear();
             if stream.read_line(&mut line).await? == 0 {
                 return Ok(());
@@ -97,6 +101,7 @@ impl Inside {
                             Manner::Say(answer) => answer,
                             Manner::Cut => {
                                 self.take(content);
+                                stream.write_all(answers.as_bytes()).await?;
                                 // Not a reset: that would take answers with it that were given long before.
                                 stream.shutdown().await?;
                                 tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
@@ -105,10 +110,13 @@ impl Inside {
                         }
                     }
                 }
-                "QUIT" => return stream.write_all(b"221 2.0.0 bye\r\n").await,
+                "QUIT" => {
+                    answers.push_str("221 2.0.0 bye\r\n");
+                    return stream.write_all(answers.as_bytes()).await;
+                }
                 _ => "500 5.5.2 what?\r\n",
             };
-            stream.write_all(answer.as_bytes()).await?;
+            answers.push_str(answer);
         }
     }
 
