@@ -42,7 +42,7 @@ domains = [\"example.org\", \"truthful.example\"]
 fn each_row_of_the_table() {
     let daemon = Daemon::start(&options());
     let mut client = connect(daemon.ports().smtp);
-    // [1985-b] Taken before EHLO too, as Postfix, Exim and sendmail do.
+    // [1985-5] Taken before EHLO too, as Postfix, Exim and sendmail do.
     client.expect("ETRN example.org", "250");
     client.expect("EHLO client.example", "250");
     client.expect("ETRN", "500 5.5.2");

@@ -77,13 +77,14 @@ impl TurnDesk {
     /// The refusal to send: 459 4.7.1, the same for what is not held here and for what the asker may not ask for;
     /// 458 4.3.0 when it may, but not now.
     pub fn etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
+        // [1985-5.1-at-once] All of this is in memory; the mail flows later, on another connection.
         let settings = self.settings.load();
         let queues = queues_of(target, &settings, &self.nobody, &*self.store);
-        // [1985-c] Authorisation comes before every other check, so that a stranger learns nothing from the others.
+        // [1985-5.1-decision] Authorisation comes before every other check, so that a stranger learns nothing from the others.
         let permitted = self.permitted(asker, queues);
         let Some(right) = permitted.iter().map(|one| one.right).min() else {
             events::etrn_refused(asker, target, self.rules_of(target, &settings));
-            // [1985-i] One text for unknown and forbidden.
+            // [1985-5.1-459] One text for unknown and forbidden.
             return Err(Reply::new(459, (4, 7, 1), "Node not allowed: not held here, or not for you"));
         };
         let tally = self.start(asker, &permitted, now);
@@ -157,7 +158,7 @@ impl TurnDesk {
         tally
     }
 
-    /// [1985-h] Who proved an identity need not wait between requests.
+    /// [1985-5.1-interval] Who proved an identity need not wait between requests.
     fn wait_of(&self, one: &Permitted<'_>, network: Network, now: Instant) -> Option<Duration> {
         if one.right == Right::Owner {
             return None;
@@ -176,7 +177,7 @@ impl TurnDesk {
     }
 }
 
-/// [1985-g] 458: the asker may ask, but nothing could be started now. Trouble weighs more than haste.
+/// [1985-5.1-458] 458: the asker may ask, but nothing could be started now. Trouble weighs more than haste.
 fn not_now(asker: &Asker, target: &EtrnTarget, tally: Tally) -> Reply {
     let refusal = |text: String| Reply::new(458, (4, 3, 0), text);
     if let Some(error) = tally.error {
@@ -195,15 +196,15 @@ fn not_now(asker: &Asker, target: &EtrnTarget, tally: Tally) -> Reply {
 fn answer_for(permitted: &[Permitted<'_>], right: Right, messages: u64) -> EtrnAnswer {
     let all = |reply: EtrnReply| permitted.iter().all(|one| one.rules.etrn_reply == reply);
     let any = |reply: EtrnReply| permitted.iter().any(|one| one.rules.etrn_reply == reply);
-    // [1985-d] 250 tells nothing.
+    // [1985-5.1-250] 250 tells nothing.
     if right == Right::Anybody || any(EtrnReply::Plain) {
         return EtrnAnswer::Started;
     }
     if messages == 0 {
-        // [1985-e] 251 only to who is known to bear it: fetchmail stops asking at the first one.
+        // [1985-5.1-251] 251 only to who is known to bear it: fetchmail stops asking at the first one.
         let bears_251 = all(EtrnReply::Truthful) || right == Right::Owner;
         return if bears_251 { EtrnAnswer::NothingWaiting } else { EtrnAnswer::Started };
     }
-    // [1985-f] 252 withholds the count, 253 tells it.
+    // [1985-5.1-252] withholds the count, [1985-5.1-253] tells it.
     if any(EtrnReply::Uncounted) { EtrnAnswer::Pending } else { EtrnAnswer::PendingCount(messages) }
 }

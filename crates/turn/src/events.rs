@@ -27,7 +27,7 @@ pub(crate) fn etrn(asker: &Asker, target: &EtrnTarget, right: Right, messages: u
         event = "etrn",
         client = %canonical(asker.address),
         identity = %who(asker),
-        target = %named(target),
+        node = %named(target),
         right = ?right,
         messages,
         answer = ?answer,
@@ -40,7 +40,7 @@ pub(crate) fn etrn_refused(asker: &Asker, target: &EtrnTarget, rules: Option<&Do
         event = "etrn_refused",
         client = %canonical(asker.address),
         identity = %who(asker),
-        target = %named(target),
+        node = %named(target),
         held_here = rules.is_some(),
         suggestion = %suggestion(asker, rules),
     );
@@ -59,7 +59,7 @@ pub(crate) fn etrn_held(asker: &Asker, target: &EtrnTarget, reason: &str) {
     tracing::warn!(
         event = "etrn_deferred",
         client = %canonical(asker.address),
-        target = %named(target),
+        node = %named(target),
         cause = "held",
         reason = %Printable::from(reason),
     );
@@ -70,7 +70,7 @@ pub(crate) fn etrn_too_soon(asker: &Asker, target: &EtrnTarget, wait: Duration) 
     tracing::info!(
         event = "etrn_deferred",
         client = %canonical(asker.address),
-        target = %named(target),
+        node = %named(target),
         cause = "too soon",
         wait_seconds = wait.as_secs_f64().ceil(),
     );
@@ -81,7 +81,7 @@ pub(crate) fn etrn_unavailable(asker: &Asker, target: &EtrnTarget, error: &Store
     tracing::warn!(
         event = "etrn_deferred",
         client = %canonical(asker.address),
-        target = %named(target),
+        node = %named(target),
         cause = "store",
         error = %error,
     );

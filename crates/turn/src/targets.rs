@@ -34,7 +34,7 @@ pub(crate) fn queues_of<'a>(
     }
 }
 
-/// [1985-k] `@d` is d and every name that ends in `.d`: configured ones, and queues that `subdomains = true` made.
+/// [1985-5.3-subtree] `@d` is d and every name that ends in `.d`: configured ones, and queues that `subdomains = true` made.
 fn subtree<'a>(top: &Domain, settings: &'a TurnSettings, store: &dyn QueueStore) -> Queues<'a> {
     let within = |name: &Domain| name == top || name.is_below(top);
     let configured = settings.domains.iter().filter(|(name, _)| within(name));
@@ -49,7 +49,7 @@ fn subtree<'a>(top: &Domain, settings: &'a TurnSettings, store: &dyn QueueStore)
     queues
 }
 
-/// [1985-m] A group is its configured domains, with the queues below those that say `subdomains = true`.
+/// [1985-5.3-queue] A group is its configured domains, with the queues below those that say `subdomains = true`.
 fn group<'a>(members: &[Domain], settings: &'a TurnSettings, store: &dyn QueueStore) -> Queues<'a> {
     let known =
         members.iter().filter_map(|name| settings.domains.find(name).map(|(_, rules)| (name.clone(), rules)));

@@ -110,7 +110,7 @@ impl House {
     }
 }
 
-/// [1985-d] [1985-e] [1985-f] 250, 251, 252 and 253, by who asks and what `etrn-reply` says.
+/// [1985-5.1-250] [1985-5.1-251] [1985-5.1-252] [1985-5.1-253] Success, by who asks and what `etrn-reply` says.
 #[test]
 fn success_tells_as_much_as_configured() {
     use EtrnAnswer::{NothingWaiting, Pending, PendingCount, Started};
@@ -136,7 +136,7 @@ fn success_tells_as_much_as_configured() {
     }
 }
 
-/// [1985-f] The count stays what waits while a drain runs.
+/// [1985-5.1-253] The count stays what waits while a drain runs.
 #[test]
 fn a_request_during_a_drain_is_told_the_count_too() {
     let house = House::new();
@@ -145,7 +145,7 @@ fn a_request_during_a_drain_is_told_the_count_too() {
     assert_eq!(house.state().started, [(name("example.org"), DrainCause::Etrn)]);
 }
 
-/// [1985-c] [1985-i] Unknown and forbidden are one answer, and neither asks the store for anything: the same way is
+/// [1985-5.1-decision] [1985-5.1-459] Unknown and forbidden are one answer, and neither asks the store for anything: the same way is
 /// taken, so that neither text nor time tells them apart.
 #[test]
 fn unknown_and_forbidden_are_alike() {
@@ -175,7 +175,7 @@ fn unknown_and_forbidden_are_alike() {
     assert!(house.started().is_empty());
 }
 
-/// [1985-c] Holds, a rebuild and the interval are told only to who may ask.
+/// [1985-5.1-decision] Holds, a rebuild and the interval are told only to who may ask.
 #[test]
 fn authorisation_comes_before_every_other_check() {
     let house = House::new();
@@ -187,7 +187,7 @@ fn authorisation_comes_before_every_other_check() {
     }
 }
 
-/// [1985-g] 458 for a hold of any kind, and for a store that cannot; the operator's words stay with us.
+/// [1985-5.1-458] 458 for a hold of any kind, and for a store that cannot; the operator's words stay with us.
 #[test]
 fn holds_and_trouble_are_458() {
     for kind in [HoldKind::Operator, HoldKind::Orphaned, HoldKind::Misrouted] {
@@ -207,7 +207,7 @@ fn holds_and_trouble_are_458() {
     assert!(house.ask(&from(PRIMARY), &node("example.org")).is_ok(), "a failure uses up no interval");
 }
 
-/// [1985-h] Asked again too soon: 458 with the wait; only for the unauthenticated, and each network for itself.
+/// [1985-5.1-interval] Asked again too soon: 458 with the wait; only for the unauthenticated, and each network for itself.
 #[test]
 fn the_interval_is_each_askers_own() {
     let mut house = House::new();
@@ -225,7 +225,7 @@ fn the_interval_is_each_askers_own() {
     assert!(house.ask(&from(PRIMARY), &node("example.org")).is_ok());
 }
 
-/// [1985-k] `@d` is d and every name below, as far as the asker's rights go; [1985-l] empty is 459.
+/// [1985-5.3-subtree] `@d` is d and every name below, as far as the asker's rights go; empty is 459.
 #[test]
 fn a_subtree_is_cut_to_the_askers_rights() {
     let house = House::new();
@@ -242,7 +242,7 @@ fn a_subtree_is_cut_to_the_askers_rights() {
     assert_eq!(house.ask(&from(FRIEND), &subtree).unwrap_err().code.get(), 459);
 }
 
-/// [1985-k] A part that is stopped or was just started does not stop the rest, and counts as far as it waits.
+/// [1985-5.3-subtree] A part that is stopped or was just started does not stop the rest, and counts as far as it waits.
 #[test]
 fn the_rest_of_a_subtree_flows() {
     let house = House::new();
@@ -254,7 +254,7 @@ fn the_rest_of_a_subtree_flows() {
     assert_eq!(house.started(), ["below.example", "b.a.below.example"]);
 }
 
-/// [1985-m] `#name` is a group of the configuration, compared without case, cut to the asker's rights.
+/// [1985-5.3-queue] `#name` is a group of the configuration, compared without case, cut to the asker's rights.
 #[test]
 fn a_group_is_its_domains() {
     let house = House::new();
@@ -289,6 +289,7 @@ fn a_reload_takes_rights_away() {
     assert_eq!(house.ask(&from(FRIEND), &node("example.org")).unwrap_err().code.get(), 459);
 }
 
+/// [1985-5.1-at-once] The answer is there without a runtime that could wait for anything: these tests have none.
 /// The operator's flush takes the same way to the drain, without rights and interval.
 #[test]
 fn flush_starts_what_is_not_stopped() {
