@@ -1,5 +1,8 @@
 //! Questions to the DNS, behind a small trait so that tests bring their own answers.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +19,8 @@ use restante_types::{Domain, canonical};
 use crate::events;
 use crate::limits::LOOKUP_TIMEOUT;
 
-/// Looks names up. CNAMEs are followed by whoever fulfils it (RFC 5321 5.1 takes the name at their end for the first).
+/// Looks names up. [5321-5.1-cname] CNAMEs are followed by whoever fulfils it: the name at their end stands for the
+/// first.
 #[async_trait]
 pub trait Lookup: Send + Sync + 'static {
     /// MX records, in any order.
@@ -175,19 +179,5 @@ impl Lookup for SystemLookup {
             // What worked until now goes on working.
             Err(error) => events::no_resolver(&error.to_string()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_mx_names_is_told_apart() {
-        let of = |text: &str| exchange(&Name::from_ascii(text).unwrap());
-        assert_eq!(of("."), Exchange::Null);
-        assert_eq!(of("Mail.Example.org."), Exchange::Host("mail.example.org".parse().unwrap()));
-        let spaced = Name::from_labels([b"a b".as_slice(), b"example"]).unwrap();
-        assert_eq!(exchange(&spaced), Exchange::Unusable);
     }
 }
