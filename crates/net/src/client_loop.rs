@@ -195,7 +195,7 @@ impl ClientConnection<Stream> {
         name: ServerName<'static>,
         fresh: impl FnOnce(std::time::Instant) -> ClientSession,
     ) -> Result<Self, UpgradeError> {
-        // [3207-4.2]: nothing early crosses a change of layer.
+        // [3207-4.2-client]: nothing early crosses a change of layer.
         match self.stream.nothing_early() {
             Ok(Early::Nothing) => {}
             Ok(Early::Octets) => return Err(UpgradeError::Early),

@@ -23,7 +23,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Reads the text of a 250 to EHLO: the first line is the greeting, each further line a keyword with its
-    /// parameters. Keywords are compared without case (RFC 5321 4.1.1.1); unknown ones are passed over.
+    /// parameters. Keywords are compared without case ([5321-4.1.1.1-client]); unknown ones are passed over.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut all = Self::default();
@@ -56,7 +56,7 @@ impl Capabilities {
 mod tests {
     use super::*;
 
-    /// [5321-4.1.1.1]
+    /// [5321-4.1.1.1-client]
     #[test]
     fn keywords_are_read_without_case_and_unknown_ones_passed_over() {
         let text = "primary.example at your service\npipelining\nSize 1000\nXYZZY 1 2\nchunking\n8bitmime\n\nDSN\nSMTPUTF8";

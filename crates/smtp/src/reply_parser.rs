@@ -78,7 +78,7 @@ impl ReplyParser {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let [a, b, c, rest @ ..] = line else { return Err(ReplyError::Malformed) };
         let digits = [*a, *b, *c];
-        // [5321-4.2]: a code without text, or even without the space, is complete.
+        // [5321-4.2.1]: a code without text, or even without the space, is complete.
         let (last, text) = match rest {
             [] => (true, rest),
             [b' ', text @ ..] => (true, text),
@@ -152,7 +152,7 @@ fn read_code(digits: [u8; 3]) -> Result<(ReplyCode, bool), ReplyError> {
     Ok((code, false))
 }
 
-/// [2034-4]: `class.subject.detail` and a space in front of the text, where the class agrees with the code.
+/// [2034-4-client]: `class.subject.detail` and a space in front of the text, where the class agrees with the code.
 fn split_enhanced(code: ReplyCode, text: &[u8]) -> (Option<EnhancedStatusCode>, &[u8]) {
     let end = memchr(b' ', text).unwrap_or(text.len());
     match read_enhanced(code, &text[..end]) {
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    /// [2034-4]
+    /// [2034-4-client]
     #[test]
     fn an_enhanced_code_is_one_only_where_it_agrees() {
         assert_eq!(one(b"550 5.1.1 no\r\n").enhanced, Some(EnhancedStatusCode(5, 1, 1)));

@@ -54,7 +54,7 @@ pub(super) async fn greet(
     }
     match next_event(&mut connection).await {
         ClientEvent::TlsGranted => {}
-        // [3207-4]: 454 and its like leave the connection as it was.
+        // [3207-4-client]: 454 and its like leave the connection as it was.
         ClientEvent::TlsRefused(reply) => return without_tls(connection, layer, reply).await,
         ClientEvent::Ended(end) => return Err(Unready::Ended(end)),
         ClientEvent::Ready | ClientEvent::Finished(_) | ClientEvent::Etrn(_) => return Err(out_of_place()),

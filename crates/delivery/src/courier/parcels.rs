@@ -56,7 +56,7 @@ pub(super) struct Parcels {
 }
 
 impl Parcels {
-    /// Takes a message; its recipients are split into groups that one transaction can hold.
+    /// Takes a message; its recipients are split into groups that one transaction can hold ([5321-4.5.3.1.8]).
     pub(super) fn take(&mut self, work: Work) {
         let id = work.id;
         let groups = work.waiting.chunks(MAX_RECIPIENTS);
@@ -95,7 +95,7 @@ impl Parcels {
                 Fate::AnotherTransaction => again.push(*index),
             }
         }
-        // [5321-4.5.3.1.10]: what was one too many goes in a transaction of its own, at once.
+        // [5321-4.5.3.1.10-client]: what was one too many goes in a transaction of its own, at once.
         let more = !again.is_empty();
         if more {
             self.unsent.push_front(Group { id: group.id, recipients: again });

@@ -14,7 +14,7 @@ pub(super) fn mail(job: &MailJob, server: &Capabilities) -> String {
     if server.size.is_some() {
         line.push_str(&format!(" SIZE={}", job.size));
     }
-    // [6152-a]
+    // [6152-a-client]
     if server.eight_bit_mime && envelope.body == Body::EightBitMime {
         line.push_str(" BODY=8BITMIME");
     }
@@ -89,7 +89,7 @@ mod tests {
         Capabilities::parse("x\nPIPELINING\nCHUNKING\nSIZE 0\n8BITMIME\nSMTPUTF8\nDSN")
     }
 
-    /// [3461-5.2.1] [1870-5] [6152-a] [6531-3.4]
+    /// [3461-5.2.1] [1870-5] [6152-a-client] [6531-3.4]
     #[test]
     fn parameters_go_only_where_they_are_offered() {
         let job = job();

@@ -15,7 +15,7 @@ impl DotStuffer {
         Self { at_line_start: true }
     }
 
-    /// [5321-4.5.2]
+    /// [5321-4.5.2-client]
     pub(super) fn stuff(&mut self, mut octets: &[u8], out: &mut Vec<u8>) {
         while let Some(first) = octets.first() {
             if self.at_line_start && *first == b'.' {
@@ -29,7 +29,7 @@ impl DotStuffer {
         }
     }
 
-    /// [5321-4.1.1.4]: the final dot stands on a line of its own, so content that does not end a line gets an end.
+    /// [5321-4.1.1.4-client]: the final dot stands on a line of its own, so content that does not end a line gets an end.
     pub(super) fn finish(self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.at_line_start { b".\r\n" } else { b"\r\n.\r\n" });
     }
@@ -48,7 +48,7 @@ mod tests {
         out
     }
 
-    /// [5321-4.5.2] [5321-4.1.1.4]
+    /// [5321-4.5.2-client] [5321-4.1.1.4-client]
     #[test]
     fn dots_are_doubled_under_every_cut() {
         let table: [(&[u8], &[u8]); 6] = [

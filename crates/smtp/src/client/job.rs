@@ -43,11 +43,11 @@ impl MailJob {
         if self.recipients.is_empty() || self.recipients.len() > MAX_RECIPIENTS || !indices {
             return Err(Unsendable::Malformed);
         }
-        // [6152-a]: 8-bit content goes only to who says 8BITMIME; nothing is ever re-encoded here.
+        // [6152-a-client]: 8-bit content goes only to who says 8BITMIME; nothing is ever re-encoded here.
         if self.envelope.body == Body::EightBitMime && !server.eight_bit_mime {
             return Err(Unsendable::EightBitMime);
         }
-        // [6531-3.5]
+        // [6531-3.5-client]
         if self.needs_smtputf8() && !server.smtputf8 {
             return Err(Unsendable::SmtpUtf8);
         }

@@ -88,7 +88,7 @@ impl ClientSession {
         Self::begin(config, wire, now)
     }
 
-    /// A machine that goes on inside TLS after STARTTLS: no greeting, EHLO again, everything forgotten ([3207-4.2]).
+    /// A machine that goes on inside TLS after STARTTLS: no greeting, EHLO again, everything forgotten ([3207-4.2-client]).
     #[must_use]
     pub fn after_tls(config: Arc<ClientConfig>, now: Instant) -> Self {
         let mut wire = Wire::default();
@@ -269,7 +269,7 @@ impl ClientSession {
             let end = end.clone();
             return self.end(end);
         }
-        // [5321-3.8]: 421 means that the server closes, whatever it is the answer to.
+        // [5321-3.8-client]: 421 means that the server closes, whatever it is the answer to.
         if reply.code.get() == 421 {
             return self.handle_421(stage, reply);
         }
@@ -381,14 +381,14 @@ impl ClientSession {
         self.wire.awaited().or_else(content).unwrap_or(Stage::Idle)
     }
 
-    /// [5321-4.1.1.10]: no connection is closed on purpose without QUIT, and its answer is waited for.
+    /// [5321-4.1.1.10-client]: no connection is closed on purpose without QUIT, and its answer is waited for.
     fn say_quit(&mut self, now: Instant, end: End) {
         self.activity = now;
         self.wire.say(Stage::Quit, "QUIT");
         self.phase = Phase::Quitting(end);
     }
 
-    /// [3207-4.2]: what stands behind the 220 may have been put there by somebody in between.
+    /// [3207-4.2-client]: what stands behind the 220 may have been put there by somebody in between.
     fn end_early(&mut self) {
         self.events.retain(|event| *event != ClientEvent::TlsGranted);
         self.end(End::Protocol(ProtocolError::Early));

@@ -71,6 +71,7 @@ impl Pipeline {
         self.flight.front().map(Transaction::id)
     }
 
+    /// [3030-deviation]: on a connection on which a message was accepted, BDAT does not wait for the answers to RCPT.
     fn bursts(&self) -> bool {
         self.server.pipelining && self.server.chunking && self.proven && !self.complained
     }
@@ -84,7 +85,7 @@ impl Pipeline {
         }
         let octets: u64 = self.flight.iter().map(|one| one.job().size).fold(0, u64::saturating_add);
         let recipients: usize = self.flight.iter().map(|one| one.job().recipients.len()).sum();
-        // [2920-3.1]: the end of one content and the next MAIL, RCPT, DATA may share a group.
+        // [2920-3.1-client]: the end of one content and the next MAIL, RCPT, DATA may share a group.
         let messages = match (self.bursts(), self.server.pipelining && !self.server.chunking) {
             (true, _) => WINDOW_MESSAGES.saturating_sub(self.flight.len()),
             (false, true) => 2_usize.saturating_sub(self.flight.len()),
@@ -262,7 +263,7 @@ impl Pipeline {
                 if self.flight.front().is_some_and(Transaction::is_wanted) {
                     self.open_content(wire);
                 } else {
-                    // [2920-3.1]: 354 although nobody was accepted; a single dot ends it without content.
+                    // [2920-3.1-client]: 354 although nobody was accepted; a single dot ends it without content.
                     DotStuffer::new().finish(wire.out());
                     wire.owe(Stage::Content);
                     self.step = None;

@@ -31,7 +31,7 @@ impl ClientSession {
     }
 }
 
-/// [5321-4.5.3.2]
+/// [5321-4.5.3.2-client]
 const fn patience(stage: Stage) -> Duration {
     match stage {
         Stage::Greeting => GREETING_TIMEOUT,

@@ -132,7 +132,7 @@ fn refusal(reply: Reply) -> Fate {
     }
 }
 
-/// [5321-4.5.3.1.10]: 452 to RCPT after others were accepted means "in another transaction", and so does the 552 of
+/// [5321-4.5.3.1.10-client]: 452 to RCPT after others were accepted means "in another transaction", and so does the 552 of
 /// older servers; unless the enhanced code says that it is about this mailbox or the message.
 fn says_too_many(reply: &Reply) -> bool {
     let agrees = |class| reply.enhanced.is_none_or(|code| code == EnhancedStatusCode(class, 5, 3));

@@ -37,7 +37,7 @@ impl Wire {
         &mut self.out
     }
 
-    /// [2920-3.1]: replies are matched by counting, never by their code or text; `None` for a reply to nothing.
+    /// [2920-3.1-client]: replies are matched by counting, never by their code or text; `None` for a reply to nothing.
     pub(super) fn next_answered(&mut self) -> Option<Stage> {
         if self.owed.len() == self.unsent { None } else { self.owed.pop_front() }
     }

@@ -53,7 +53,7 @@ async fn a_line_that_goes_dead_anywhere_loses_nothing() {
     }
 }
 
-/// [5321-3.8]
+/// [5321-3.8-client]
 #[tokio::test(start_paused = true)]
 async fn a_421_defers_its_message_and_leaves_the_others_to_the_next_connection() {
     let office = Office::with(10).await;
@@ -87,7 +87,7 @@ async fn nonsense_ends_the_round_and_settles_nothing_else() {
     }
 }
 
-/// [5321-4.5.3.2]: silence after the content is waited for, but not for ever.
+/// [5321-4.5.3.2-client]: silence after the content is waited for, but not for ever.
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_falls_silent_is_left() {
     let office = Office::with(3).await;

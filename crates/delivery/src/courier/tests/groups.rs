@@ -21,7 +21,7 @@ async fn more_recipients_than_a_transaction_holds_go_in_several() {
     assert_eq!(sizes, [100, 99, 50, 1]);
 }
 
-/// [5321-4.5.3.1.10]
+/// [5321-4.5.3.1.10-client]
 #[tokio::test(start_paused = true)]
 async fn one_recipient_too_many_is_sent_again_at_once() {
     for keywords in [ALL, &[]] {
@@ -54,7 +54,7 @@ async fn a_recipient_who_is_full_is_not_sent_again_at_once() {
     assert_eq!(primary.taken().len(), 1);
 }
 
-/// [6152-a]
+/// [6152-a-client]
 #[tokio::test(start_paused = true)]
 async fn what_the_next_hop_can_never_take_is_parked_without_a_word() {
     let office = Office::open(vec![row(0, 2, Body::EightBitMime), row(1, 1, Body::SevenBit)]).await;

@@ -167,7 +167,7 @@ async fn require_never_goes_in_clear() {
     }
 }
 
-/// [3207-4.2]: neither read as an answer, nor an excuse to go on in clear.
+/// [3207-4.2-client]: neither read as an answer, nor an excuse to go on in clear.
 #[tokio::test]
 async fn octets_behind_the_220_end_it() {
     for policy in [TlsPolicy::Opportunistic, TlsPolicy::Require] {

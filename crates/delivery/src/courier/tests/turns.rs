@@ -24,7 +24,7 @@ async fn round_trips_do_not_grow_with_the_number_of_messages() {
     assert_eq!(turns(ALL, 64 * 10).await, 5 + 9);
 }
 
-/// [2920-3.1]
+/// [2920-3.1-client]
 #[tokio::test(start_paused = true)]
 async fn without_chunking_each_message_costs_one_crossing_and_without_pipelining_four() {
     assert_eq!(turns(&["PIPELINING"], 10).await, 1 + 1 + 10 + 1);

@@ -26,7 +26,7 @@ fn without_pipelining_each_command_waits_for_its_answer() {
     assert!(talk.session.is_idle());
 }
 
-/// [2920-3.1]
+/// [2920-3.1-client]
 #[test]
 fn with_pipelining_data_ends_a_group_and_content_begins_the_next() {
     let mut talk = Talk::ready(&["PIPELINING"]);
@@ -166,7 +166,7 @@ fn a_503_for_nobody_is_no_complaint() {
     assert_eq!(talk.sent(), format!("RSET\r\n{MAIL}{whole}"));
 }
 
-/// [1870-5] [6152-a] [6531-3.5]
+/// [1870-5] [6152-a-client] [6531-3.5-client]
 #[test]
 fn what_the_server_cannot_take_is_told_before_anything_is_said() {
     let mut eight_bit = job(1, 10);

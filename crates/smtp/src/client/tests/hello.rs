@@ -37,7 +37,7 @@ fn helo_where_ehlo_is_not_known() {
     }
 }
 
-/// [5321-3.1] [5321-4.1.1.10]
+/// [5321-3.1] [5321-4.1.1.10-client]
 #[test]
 fn refused_at_the_door_it_says_quit_and_reports_what_was_said() {
     let refusals = [
@@ -91,7 +91,7 @@ fn a_server_with_our_name_is_not_talked_to() {
     }
 }
 
-/// [3207-4.2]
+/// [3207-4.2-client]
 #[test]
 fn starttls_spends_the_machine_and_everything_is_forgotten_inside() {
     let mut talk = Talk::ready(&["STARTTLS", "SIZE 5"]);
@@ -109,7 +109,7 @@ fn starttls_spends_the_machine_and_everything_is_forgotten_inside() {
     assert!(!inside.session.start_tls(inside.now), "not offered");
 }
 
-/// [3207-4.2]
+/// [3207-4.2-client]
 #[test]
 fn nothing_behind_the_220_is_ever_taken_for_an_answer() {
     for early in ["250 injected\r\n", "2", "\x16\x03\x01"] {
@@ -126,7 +126,7 @@ fn nothing_behind_the_220_is_ever_taken_for_an_answer() {
     assert_eq!(talk.end(), End::Protocol(ProtocolError::Early));
 }
 
-/// [3207-4]
+/// [3207-4-client]
 #[test]
 fn a_refused_starttls_leaves_the_connection_as_it_was() {
     let mut talk = Talk::ready(&["STARTTLS", "SIZE 5"]);
@@ -163,7 +163,7 @@ fn a_reply_that_nobody_asked_for_ends_it() {
     assert!(matches!(talk.end(), End::Protocol(ProtocolError::Unasked(_))));
 }
 
-/// [5321-3.8]
+/// [5321-3.8-client]
 #[test]
 fn a_421_ends_it_at_any_time() {
     let mut talk = Talk::ready(&[]);
@@ -187,7 +187,7 @@ fn garbage_and_silence_have_names() {
     assert_eq!(talk.end(), End::Lost(Stage::Greeting));
 }
 
-/// [5321-4.5.3.2]
+/// [5321-4.5.3.2-client]
 #[test]
 fn each_stage_has_its_deadline() {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);

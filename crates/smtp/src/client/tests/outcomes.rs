@@ -125,7 +125,7 @@ fn outcomes_of_bdat() {
     }
 }
 
-/// [2920-3.1]: 354 although nobody was accepted is ended with a single dot.
+/// [2920-3.1-client]: 354 although nobody was accepted is ended with a single dot.
 #[test]
 fn a_354_for_nobody_gets_a_single_dot() {
     let mut talk = Talk::ready(&["PIPELINING"]);
@@ -155,7 +155,7 @@ fn answers_in_a_burst_keep_their_order() {
     assert!(talk.session.is_idle());
 }
 
-/// [5321-3.8]
+/// [5321-3.8-client]
 #[test]
 fn a_421_defers_the_message_it_answers_and_leaves_the_others() {
     let keywords = ["PIPELINING", "CHUNKING"];
