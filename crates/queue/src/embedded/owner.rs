@@ -133,6 +133,9 @@ impl Owner {
         let mut turn = Turn::new(&self.index, &shared.log, &shared.books);
         let answers: Vec<_> = commands.into_iter().map(|command| command(&mut turn)).collect();
         self.changes += turn.len() as u64;
+        if turn.checkpoint {
+            self.changes = self.changes.max(CHECKPOINT_CHANGES);
+        }
         let save_notes = turn.save_notes;
         let mut outcome = match turn.carry_out() {
             Ok(()) => Ok(()),

@@ -69,6 +69,12 @@ fn recover(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) -> Result<(), St
             state.condition = Condition::Ready;
         }
     }
+    // Said at once, so that a crash from now on costs a look at the tail and not the whole log.
+    let checkpoint = |turn: &mut Turn<'_>| {
+        turn.checkpoint = true;
+        Ok(())
+    };
+    shared.desk.ask_blocking(checkpoint)?;
     // Whoever opened the store may not have waited.
     let _ = ready.send(());
     if plan != Plan::Rebuild {
@@ -195,6 +201,9 @@ fn check_record(
     key: EntryKey,
 ) -> Result<bool, StoreError> {
     let now = turn.now;
+    if turn.edited(&key) {
+        return Ok(false);
+    }
     let known = turn.entry(&key)?;
     if let Some(entry) = &known
         && entry.place == place
@@ -240,6 +249,9 @@ fn check_entries(
     let mut repaired = 0;
     for key in &keys {
         let now = turn.now;
+        if turn.edited(key) {
+            continue;
+        }
         let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
         let states = match turn.log.read(place) {
             Ok(message) if message.id == key.id => message.states,

@@ -34,6 +34,8 @@ pub(super) struct Turn<'a> {
     copies: Vec<(Place, u16)>,
     /// The notes file has to be durable before the answers go out.
     pub(super) save_notes: bool,
+    /// A checkpoint is wanted at once.
+    pub(super) checkpoint: bool,
     /// The index was compared with the log, or was closed in order.
     verified: bool,
 }
@@ -54,7 +56,7 @@ impl<'a> Turn<'a> {
         let now = books.clock.wall();
         let verified = books.lock().verified;
         let (edits, tallies, copies) = Default::default();
-        Self { index, log, books, now, edits, tallies, copies, save_notes: false, verified }
+        Self { index, log, books, now, edits, tallies, copies, save_notes: false, checkpoint: false, verified }
     }
 
     /// An entry, to be read or changed; [`EntryValue::settle_down`] must follow a change of states.
@@ -66,6 +68,11 @@ impl<'a> Turn<'a> {
         }
         let edit = self.edits.get_mut(key).expect("it was put there if it was missing");
         Ok(edit.after.as_mut().filter(|entry| entry.standing() != Standing::Done))
+    }
+
+    /// Whether a command of this turn changed the entry: the log does not have that yet, and must not be believed.
+    pub(super) fn edited(&self, key: &EntryKey) -> bool {
+        self.edits.get(key).is_some_and(|edit| edit.before != edit.after)
     }
 
     /// An entry as the log would have it: after a crash the index may be behind, and what was delivered must not come
