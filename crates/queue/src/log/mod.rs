@@ -55,6 +55,21 @@ pub use options::LowWater;
 pub(crate) use place::{LogPosition, Place};
 pub(crate) use state::StateByte;
 
+/// What work on a log needs that nobody writes to.
+pub(crate) mod offline {
+    pub(crate) use super::large::path as large_path;
+    pub(crate) use super::parts::{Parts, content_is_whole, read_parts, read_states};
+    pub(crate) use super::read::no_record;
+    pub(crate) use super::record::{Header, Kind};
+    pub(crate) use super::recover::{Survey, survey};
+    pub(crate) use super::segment::{Segment, find_all};
+    pub(crate) use super::shared::Dirs;
+    pub(crate) use super::sidecar::{MarksFile, Sidecars};
+    pub(crate) use super::walk::{Step, Walk};
+    pub(crate) use super::wire::WireContent;
+    pub(crate) use super::{DamagedRecord, Place, StateByte, StoredMessage};
+}
+
 /// A message as the log holds it, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredMessage {

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use restante_types::QueueId;
 
 use super::parts::{content_is_whole, read_parts};
+use super::read::no_record;
 use super::record::{HEADER, Header, Kind};
 use super::segment::{Segment, SegmentError, find_all};
 use super::shared::{Dirs, Shared};
 use super::sidecar::MarksFile;
 use super::walk::{Step, Walk};
 use super::wire::WireContent;
-use super::{DamagedRecord, LogOptions, OpenReport, Place, large};
+use super::{DamagedRecord, LogOptions, OpenReport, large};
 use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
 use crate::limits::MAX_DAMAGE_LISTED;
@@ -149,12 +150,7 @@ impl Survey {
         if offset >= self.synced {
             self.torn.push((offset, octets));
         } else {
-            self.damaged.push(DamagedRecord {
-                place: Place { segment: segment.number, offset },
-                octets: u64::from(octets),
-                id: None,
-                what: "no readable record".into(),
-            });
+            self.damaged.push(no_record(segment.number, offset, octets));
         }
     }
 

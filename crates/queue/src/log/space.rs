@@ -62,9 +62,8 @@ impl Run {
 #[derive(Debug, Default)]
 struct Findings {
     runs: Vec<Run>,
+    /// Live messages, and unreadable stretches that nobody has given up.
     alive: u64,
-    /// Something unreadable that nobody has given up.
-    damaged: bool,
     dead_large: Vec<Header>,
 }
 
@@ -100,7 +99,7 @@ impl Sweeper {
             hint.died += octets;
             hint.alive = hint.alive.map(|alive| alive.saturating_sub(1));
         }
-        self.sweep_where(|hint, enough| hint.died >= enough || (hint.died > 0 && hint.alive == Some(0)));
+        self.sweep_where(|hint, enough| hint.died >= enough);
     }
 
     /// Looks at every segment where anything has died.
@@ -108,13 +107,23 @@ impl Sweeper {
         self.sweep_where(|hint, _| hint.died > 0);
     }
 
+    /// Sweeps where it is worth it, and where nothing lives any more.
     fn sweep_where(&mut self, worth: impl Fn(&Hint, u64) -> bool) {
         let enough = self.shared.options.sweep_octets;
         let first_open = self.shared.first_open.load(Ordering::Acquire);
-        let due = self.hints.range(..first_open).filter(|(_, hint)| worth(hint, enough));
+        let newest = self.newest();
+        let empty = |number: u64, hint: &Hint| hint.alive == Some(0) && Some(number) != newest;
+        let due = self
+            .hints
+            .range(..first_open)
+            .filter(|(number, hint)| worth(hint, enough) || empty(**number, hint));
         for number in due.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.sweep(number);
         }
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.shared.segments().last().map(|segment| segment.number)
     }
 
     /// How long the record at a place is; a place without a readable one is damage that is given up.
@@ -165,8 +174,7 @@ impl Sweeper {
         for header in &found.dead_large {
             self.remove_large(segment, header)?;
         }
-        let newest = self.shared.segments().last().is_none_or(|last| last.number == number);
-        if found.alive == 0 && !found.damaged && !newest {
+        if found.alive == 0 && self.newest() != Some(number) {
             self.shared.remove_segment(segment);
             self.hints.remove(&number);
             self.abandoned.retain(|place| place.segment != number);
@@ -203,11 +211,11 @@ impl Sweeper {
                 }
                 Step::Bad { offset, octets } => {
                     let given_up = self.abandoned.contains(&Place { segment: segment.number, offset });
-                    found.damaged |= !given_up;
+                    found.alive += u64::from(!given_up);
                     (offset, octets, given_up, true, HEADER as u32)
                 }
                 Step::UnknownVersion { offset, .. } => {
-                    found.damaged = true;
+                    found.alive += 1;
                     (offset, 0, false, false, HEADER as u32)
                 }
             };

@@ -1,0 +1,91 @@
+//! Power is lost at every step: what was acknowledged is there, byte for byte, and what was done stays done.
+//!
+//! `RESTANTE_SEED=n` runs one seed, `RESTANTE_SEEDS=n` so many.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::model::Model;
+use super::*;
+use crate::disk::sim::{Loss, OpKind};
+
+const SEEDS: u64 = 2000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Some work, until it is enough or the power goes.
+fn live(log: &mut Bench, model: &mut Model, sim: &SimDisk, rng: &mut StdRng) {
+    for _ in 0..rng.random_range(1..25) {
+        match rng.random_range(0..10) {
+            0..5 => model.append(log, rng),
+            5..8 => model.mark(log, rng),
+            8 => model.forget(log),
+            _ if rng.random_ratio(1, 3) => {
+                let kind = [OpKind::Write, OpKind::Sync, OpKind::SyncDir, OpKind::Rename, OpKind::Create];
+                sim.fail(kind[rng.random_range(0..kind.len())], rng.random_range(0..4), 1, nix::libc::EIO);
+            }
+            _ => log.now += Duration::from_secs(5),
+        }
+    }
+}
+
+fn run(seed: u64, runtime: &Arc<Runtime>) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (mut sim, mut model) = (SimDisk::default(), Model::default());
+    for life in 0..4 {
+        sim.power_off_at(rng.random_range(1..120));
+        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        // The power may go while the last loss is still being mended.
+        if let Ok(mut log) = Bench::open_in(disk, &data_dir(), small(), Arc::clone(runtime)) {
+            live(&mut log, &mut model, &sim, &mut rng);
+            if rng.random_ratio(1, 5) {
+                log.writer.finish();
+            }
+        }
+        let loss = Loss::EVERY[rng.random_range(0..Loss::EVERY.len())];
+        sim = sim.after_power_loss(loss, seed ^ (life << 48));
+        // A look at a copy, so that the next life mends it itself.
+        let look = sim.after_power_loss(Loss::None, 0);
+        let disk: Arc<dyn Disk> = Arc::new(look);
+        let log = Bench::open_in(disk, &data_dir(), small(), Arc::clone(runtime))
+            .unwrap_or_else(|error| panic!("life {life}, {loss:?}: {error}"));
+        model.check(&log);
+    }
+}
+
+#[test]
+fn every_receipt_outlives_the_loss_of_power() {
+    let runtime = Arc::new(runtime());
+    let seeds = match number("RESTANTE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RESTANTE_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &runtime)));
+        if let Err(panic) = result {
+            eprintln!("again with RESTANTE_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// One group at every operation of its way, with every kind of loss: acknowledged or not, nothing in between.
+#[test]
+fn the_first_group_at_every_single_operation() {
+    let runtime = Arc::new(runtime());
+    for off_at in 1..20 {
+        for (loss, seed) in Loss::EVERY.into_iter().flat_map(|loss| (0..20).map(move |seed| (loss, seed))) {
+            let (sim, mut model) = (SimDisk::default(), Model::default());
+            sim.power_off_at(off_at);
+            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+            if let Ok(mut log) = Bench::open_in(disk, &data_dir(), small(), Arc::clone(&runtime)) {
+                model.append(&mut log, &mut StdRng::seed_from_u64(seed));
+            }
+            let found = sim.after_power_loss(loss, seed);
+            let log = Bench::open_in(Arc::new(found), &data_dir(), small(), Arc::clone(&runtime)).unwrap();
+            model.check(&log);
+        }
+    }
+}
