@@ -19,6 +19,7 @@ mod limits;
 mod log;
 mod mint;
 mod receipt;
+pub mod spool;
 mod stats;
 mod store;
 
