@@ -28,7 +28,8 @@ impl RetryList {
     #[must_use]
     pub fn wait(&self, earlier: u32, spread: f64) -> Duration {
         let index = usize::try_from(earlier).unwrap_or(usize::MAX).min(self.0.len() - 1);
-        // [5321-4.5.4.1] the delays come from the list, the last one repeats until the retention ends
+        // [5321-4.5.4.1] the delays come from the list, the last one repeats until the retention ends; they grow, so
+        // the first ones may lie below the 30 minutes that a constant one should have
         self.0[index].mul_f64(spread.clamp(0.0, 1.0).mul_add(0.1, 1.0))
     }
 

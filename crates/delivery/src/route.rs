@@ -167,7 +167,7 @@ async fn resolve_groups(
             break;
         }
     }
-    // [5321-4.5.4.2-bound] a bounded number of addresses, so that a hostile zone cannot keep a drain busy
+    // [5321-5.1-bound] a bounded number of addresses, so that a hostile zone cannot keep a drain busy
     hops.truncate(ADDRESSES);
     match (hops.is_empty(), trouble, met_ourselves) {
         (false, ..) => Ok(Route { hops, ttl }),

@@ -1,5 +1,8 @@
 //! The bookkeeping of a feed. No waiting, no store: what was handed out, what is at hand, what came of it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use restante_queue::{DrainCause, Outcome, Scope, Settlement, Work};

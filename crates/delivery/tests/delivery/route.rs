@@ -130,7 +130,7 @@ async fn one_dead_name_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn five_hundred_records_are_bounded_and_we_are_still_found_among_them() {
-    // [5321-4.5.4.2-bound]
+    // [5321-5.1-bound]
     let crowd = |preference: fn(usize) -> usize| {
         let line = |n: usize| {
             let address = format!("198.51.{}.{}", 100 + n / 250, n % 250);
