@@ -1,5 +1,7 @@
 //! A copy of the store.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,8 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
-use restante_api::{BackupProgress, BackupReport, BackupRequest};
+use restante_api::{BackupProgress, BackupReport, BackupRequest, ErrorCode};
+use restante_types::Printable;
 use tokio::time::{Instant, interval};
 
 use crate::events;
@@ -29,6 +32,10 @@ pub(crate) async fn backup(
     if !request.directory.is_absolute() {
         return Err(Refusal::bad("the directory must be absolute: the server stands elsewhere"));
     }
+    if is_taken(&request.directory).await {
+        let message = format!("{} is there and is not an empty directory", request.directory.display());
+        return Err(Refusal::new(ErrorCode::Conflict, Printable::from(message.as_str()).to_string()));
+    }
     let (mut lines, response) = lines::open(&shared.stopping);
     tokio::spawn(async move {
         events::backup_started(peer, &request.directory);
@@ -36,6 +43,14 @@ pub(crate) async fn backup(
         lines.close(outcome).await;
     });
     Ok(response)
+}
+
+/// A friendlier answer than the store's own check gives. What cannot be looked at is left to the store.
+async fn is_taken(directory: &Path) -> bool {
+    match tokio::fs::read_dir(directory).await {
+        Ok(mut entries) => entries.next_entry().await.is_ok_and(|entry| entry.is_some()),
+        Err(error) => error.kind() == io::ErrorKind::NotADirectory,
+    }
 }
 
 /// Goes on to its end when the client leaves: half a copy is of no use to anybody.

@@ -128,6 +128,13 @@ async fn a_copy_is_made_where_it_was_asked_for() {
     let (_, report) = all(bench.client.backup(&BackupRequest { directory: directory.clone() }).await).await;
     assert_eq!((report.messages, &report.directory), (1, &directory));
     assert_eq!(bench.store.state().backups, std::slice::from_ref(&directory));
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("old"), "").unwrap();
+    let taken = bench.client.backup(&BackupRequest { directory: directory.clone() }).await;
+    assert_eq!(refusal(taken).0, ErrorCode::Conflict);
+    let taken = bench.client.backup(&BackupRequest { directory: directory.join("old") }).await;
+    assert_eq!(refusal(taken).0, ErrorCode::Conflict);
+    std::fs::remove_file(directory.join("old")).unwrap();
     let relative = bench.client.backup(&BackupRequest { directory: "copy".into() }).await;
     assert_eq!(refusal(relative).0, ErrorCode::BadRequest);
     bench.store.state().failing = Some(StoreError::Full);

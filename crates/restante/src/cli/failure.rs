@@ -77,8 +77,8 @@ impl Failure {
             Self::Client(ClientError::Refused(refusal)) => match refusal.code {
                 ErrorCode::BadRequest => Exit::Usage,
                 ErrorCode::NotAllowed => Exit::NotAllowed,
-                ErrorCode::NotFound | ErrorCode::Damaged => Exit::Data,
-                ErrorCode::Conflict | ErrorCode::Unavailable | ErrorCode::Internal => Exit::TryAgain,
+                ErrorCode::NotFound | ErrorCode::Conflict | ErrorCode::Damaged => Exit::Data,
+                ErrorCode::Unavailable | ErrorCode::Internal => Exit::TryAgain,
             },
         }
     }
@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(code(Failure::Client(ClientError::Broken("cut".to_owned()))), 75);
         assert_eq!(code(refused(ErrorCode::BadRequest)), 64);
         assert_eq!(code(refused(ErrorCode::NotFound)), 65);
+        assert_eq!(code(refused(ErrorCode::Conflict)), 65);
         assert_eq!(code(refused(ErrorCode::NotAllowed)), 77);
         assert_eq!(code(refused(ErrorCode::Unavailable)), 75);
         assert_eq!(code(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe))), 0);
