@@ -1,4 +1,4 @@
-//! The client machine: greeting, EHLO, [STARTTLS,] then transactions or ETRN, then QUIT.
+//! The client machine: greeting, EHLO, perhaps STARTTLS, then transactions or ETRN, then QUIT.
 //!
 //! ```text
 //! Greeting ▶ Hello ▶ Open ─start_tls▶ Upgrading ─220▶ spent (the driver upgrades and builds a NEW machine)
