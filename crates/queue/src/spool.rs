@@ -18,6 +18,8 @@ use crate::log::offline::{
 };
 
 mod export;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use export::{ExportReport, export};
