@@ -206,6 +206,22 @@ impl ClientConnection<Stream> {
     }
 }
 
+impl ClientConnection<Stream> {
+    /// Gives the stream away once the machine is spent and the roles are turned (RFC 2645 5.3): whoever gets it greets.
+    ///
+    /// # Errors
+    /// [`UpgradeError::Early`] where octets stood behind the 250, or [`UpgradeError::Lost`]; the connection is closed
+    /// then.
+    pub fn turned(mut self) -> Result<Stream, UpgradeError> {
+        // [2645-early] nothing early crosses a change of role.
+        match self.stream.nothing_early() {
+            Ok(Early::Nothing) => Ok(self.stream),
+            Ok(Early::Octets) => Err(UpgradeError::Early),
+            Ok(Early::Closed) | Err(_) => Err(UpgradeError::Lost),
+        }
+    }
+}
+
 impl<S> ClientConnection<S> {
     /// The stream.
     #[must_use]

@@ -14,7 +14,7 @@ mod server;
 pub use ask::Ask;
 pub use capabilities::Capabilities;
 pub use client::{
-    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, TransactionId,
+    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, Step, TransactionId,
     Unsendable,
 };
 pub use reply_parser::{ReplyError, ReplyParser};

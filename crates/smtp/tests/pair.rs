@@ -122,6 +122,7 @@ impl Pair {
             ClientEvent::Etrn(reply) => self.etrn.push(reply.code.get()),
             ClientEvent::Ended(end) => assert_eq!(self.end.replace(end), None),
             ClientEvent::TlsRefused(reply) => panic!("{reply}"),
+            ClientEvent::Stepped(..) => panic!("no steps here"),
         }
     }
 

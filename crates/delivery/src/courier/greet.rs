@@ -57,7 +57,9 @@ pub(super) async fn greet(
         // [3207-4-client]: 454 and its like leave the connection as it was.
         ClientEvent::TlsRefused(reply) => return without_tls(connection, layer, reply).await,
         ClientEvent::Ended(end) => return Err(Unready::Ended(end)),
-        ClientEvent::Ready | ClientEvent::Finished(_) | ClientEvent::Etrn(_) => return Err(out_of_place()),
+        ClientEvent::Ready | ClientEvent::Finished(_) | ClientEvent::Etrn(_) | ClientEvent::Stepped(..) => {
+            return Err(out_of_place());
+        }
     }
     let fresh = |now| ClientSession::after_tls(party.config.clone(), now);
     let upgrade = Box::pin(connection.upgrade(party.tls, party.name.clone(), fresh));

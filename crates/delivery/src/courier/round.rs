@@ -6,6 +6,7 @@ use restante_queue::{ContentReader, Outcome, StoreError, Work};
 use restante_smtp::{ClientEvent, End, Finished, MailJob, Room as Window, Stage, TransactionId};
 use restante_types::{QueueId, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use super::now;
 use super::parcels::{Group, Over, Parcels, Return, deferred};
@@ -46,6 +47,7 @@ pub(super) struct Round<'a, S> {
     connection: ClientConnection<S>,
     feed: &'a Feed,
     hop: &'a str,
+    cut: watch::Receiver<bool>,
     parcels: Parcels,
     loading: Option<Loading>,
     /// The feed has nothing that fits at the moment.
@@ -58,10 +60,12 @@ pub(super) struct Round<'a, S> {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     pub(super) fn new(connection: ClientConnection<S>, feed: &'a Feed, hop: &'a str) -> Self {
+        let cut = feed.cut();
         Self {
             connection,
             feed,
             hop,
+            cut,
             parcels: Parcels::default(),
             loading: None,
             dry: false,
@@ -80,7 +84,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                     ClientEvent::Ended(end) => return self.leave(end).await,
                     // Asked for before a round or by the agent, never in it.
                     ClientEvent::Ready | ClientEvent::TlsGranted => {}
-                    ClientEvent::TlsRefused(_) | ClientEvent::Etrn(_) => {}
+                    ClientEvent::TlsRefused(_) | ClientEvent::Etrn(_) | ClientEvent::Stepped(..) => {}
                 }
             }
             if self.fill().await == Filled::Looked || self.connection.session().has_events() {
@@ -89,8 +93,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             if self.closing && self.parcels.is_empty() && self.connection.session().is_idle() {
                 self.connection.session_mut().quit(now());
             }
-            self.connection.exchange().await;
+            tokio::select! {
+                biased;
+                () = self.connection.exchange() => {}
+                Ok(_) = self.cut.wait_for(|cut| *cut) => return self.leave_now().await,
+            }
         }
+    }
+
+    /// Whatever was answered so far counts; nothing else is waited for.
+    async fn leave_now(mut self) -> RoundEnd {
+        self.connection.session_mut().abandon();
+        while let Some(event) = self.connection.poll_event() {
+            if let ClientEvent::Finished(finished) = event {
+                self.finish(finished).await;
+            }
+        }
+        self.leave(End::Abandoned).await
     }
 
     /// Hands the machine whatever it takes.
@@ -208,7 +227,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     }
 
     async fn spoil(&mut self, id: QueueId, error: StoreError) {
-        events::unreadable(self.feed.domain(), id, &error);
+        events::unreadable(self.feed.domain_of(id, None), id, &error);
         let spoiled = matches!(error, StoreError::Damaged(_) | StoreError::NotFound);
         if !spoiled {
             self.store = Some(error);
@@ -239,8 +258,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     /// content.
     async fn report(&self, over: Option<Over>, last: Option<Reply>) {
         let Some(Over { id, envelope, outcomes, back }) = over else { return };
-        let (domain, hop) = (self.feed.domain(), self.hop);
+        let hop = self.hop;
         for (index, outcome) in &outcomes {
+            let domain = self.feed.domain_of(id, Some(*index));
             let Some(recipient) = envelope.recipients.get(usize::from(*index)) else { continue };
             let mailbox = &recipient.mailbox;
             match (outcome, &last) {
@@ -267,8 +287,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
         if let Some(trouble) = self.connection.trouble() {
             events::connection_lost(self.feed.domain(), self.hop, trouble);
         }
-        let Self { connection, tried, store, .. } = self;
-        connection.close().await;
+        let Self { connection, tried, store, cut, .. } = self;
+        if !*cut.borrow() {
+            connection.close().await;
+        }
         RoundEnd { end, tried, store }
     }
 

@@ -1,6 +1,6 @@
 //! Commands as they go over the wire, with the parameters that the server knows.
 
-use restante_types::{Body, Recipient, Ret};
+use restante_types::{Body, Envelope, Recipient, Ret};
 
 use super::job::MailJob;
 use crate::capabilities::Capabilities;
@@ -8,18 +8,22 @@ use crate::server::EtrnTarget;
 
 /// `MAIL FROM:<…>` without its line end.
 pub(super) fn mail(job: &MailJob, server: &Capabilities) -> String {
-    let envelope = &job.envelope;
+    mail_of(&job.envelope, Some(job.size), job.needs_smtputf8(), server)
+}
+
+/// The same for an envelope whose recipients and size need not be known yet.
+pub(super) fn mail_of(envelope: &Envelope, size: Option<u64>, utf8: bool, server: &Capabilities) -> String {
     let mut line = format!("MAIL FROM:<{}>", envelope.sender);
     // [1870-5]
-    if server.size.is_some() {
-        line.push_str(&format!(" SIZE={}", job.size));
+    if let Some(size) = size.filter(|_| server.size.is_some()) {
+        line.push_str(&format!(" SIZE={size}"));
     }
     // [6152-a-client]
     if server.eight_bit_mime && envelope.body == Body::EightBitMime {
         line.push_str(" BODY=8BITMIME");
     }
     // [6531-3.4]
-    if server.smtputf8 && job.needs_smtputf8() {
+    if server.smtputf8 && utf8 {
         line.push_str(" SMTPUTF8");
     }
     // [3461-5.2.1]: RET and ENVID are passed on as they came, and only to who speaks DSN.

@@ -151,6 +151,8 @@ pub enum ClientEvent {
     Finished(Finished),
     /// ETRN was answered; judged by the caller.
     Etrn(Reply),
+    /// A step was answered, see [`Step`](super::Step).
+    Stepped(Stage, Reply),
     /// Over: close. Transactions that were not finished stay as they were.
     Ended(End),
 }

@@ -16,6 +16,7 @@ mod event;
 mod job;
 pub mod limits;
 mod pipeline;
+mod relay;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -30,10 +31,12 @@ use restante_types::{Domain, Reply, Severity};
 
 pub use event::{ClientEvent, End, Fate, Finished, ProtocolError, Stage, TransactionId};
 pub use job::{MailJob, Room, Unsendable};
+pub use relay::Step;
 
 use crate::capabilities::Capabilities;
 use crate::reply_parser::ReplyParser;
 use crate::server::EtrnTarget;
+use dots::DotStuffer;
 use pipeline::Pipeline;
 use wire::Wire;
 
@@ -77,6 +80,10 @@ pub struct ClientSession {
     events: VecDeque<ClientEvent>,
     /// When something was last said or heard: what deadlines count from.
     activity: Instant,
+    /// The server speaks LMTP.
+    lmtp: bool,
+    /// Content that is handed on as it comes, see [`Step`].
+    relayed: Option<DotStuffer>,
 }
 
 impl ClientSession {
@@ -105,6 +112,8 @@ impl ClientSession {
             wire,
             events: VecDeque::new(),
             activity: now,
+            lmtp: false,
+            relayed: None,
         }
     }
 
@@ -189,7 +198,7 @@ impl ClientSession {
     pub fn room(&self) -> Room {
         match &self.phase {
             // ETRN may not share a group with what follows it (RFC 2920 3.1).
-            Phase::Open(_) if self.wire.awaited() == Some(Stage::Etrn) => Room::NONE,
+            Phase::Open(_) if self.wire.awaited() == Some(Stage::Etrn) || self.relayed.is_some() => Room::NONE,
             Phase::Open(pipeline) => pipeline.room(),
             _ => Room::NONE,
         }
@@ -246,7 +255,9 @@ impl ClientSession {
     /// Whether EHLO is over and everything that was asked is answered.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(&self.phase, Phase::Open(pipeline) if pipeline.is_empty()) && self.wire.is_idle()
+        matches!(&self.phase, Phase::Open(pipeline) if pipeline.is_empty())
+            && self.relayed.is_none()
+            && self.wire.is_idle()
     }
 
     /// Says QUIT; while something is under way this breaks it off, as [`abandon`](Self::abandon) does.
@@ -286,6 +297,10 @@ impl ClientSession {
         let Phase::Open(pipeline) = &mut self.phase else {
             return self.end(End::Protocol(ProtocolError::Unasked(reply)));
         };
+        // Without a transaction of the pipeline's it was one step that is answered.
+        if pipeline.is_empty() {
+            return self.handle_step(stage, reply);
+        }
         match pipeline.handle_reply(stage, reply, &mut self.wire) {
             Ok(finished) => self.events.extend(finished.map(ClientEvent::Finished)),
             Err(error) => self.end(End::Protocol(error)),
@@ -327,7 +342,9 @@ impl ClientSession {
         if let Some(name) = self.own_name(&reply) {
             return self.say_quit(now, End::LoopsToSelf(name));
         }
-        self.wire.say(Stage::Ehlo, &format!("EHLO {}", self.config.hostname));
+        // [2033-4.1] LHLO where EHLO would stand, and nothing else instead.
+        let hello = if self.lmtp { "LHLO" } else { "EHLO" };
+        self.wire.say(Stage::Ehlo, &format!("{hello} {}", self.config.hostname));
     }
 
     fn handle_hello(&mut self, now: Instant, stage: Stage, reply: Reply) {
@@ -337,7 +354,7 @@ impl ClientSession {
                 return self.end(End::Protocol(ProtocolError::OutOfPlace(stage, reply)));
             }
             // [5321-3.2]: who does not know EHLO gets HELO.
-            Severity::Permanent if stage == Stage::Ehlo => {
+            Severity::Permanent if stage == Stage::Ehlo && !self.lmtp => {
                 return self.wire.say(Stage::Helo, &format!("HELO {}", self.config.hostname));
             }
             _ => return self.say_quit(now, End::Refused { stage, reply }),
@@ -377,7 +394,8 @@ impl ClientSession {
     }
 
     fn stage(&self) -> Stage {
-        let content = || self.wants_content().map(|_| Stage::Content);
+        let relayed = self.relayed.map(|_| Stage::Content);
+        let content = || self.wants_content().map(|_| Stage::Content).or(relayed);
         self.wire.awaited().or_else(content).unwrap_or(Stage::Idle)
     }
 

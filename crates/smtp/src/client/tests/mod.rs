@@ -5,6 +5,7 @@ mod hello;
 mod hostile;
 mod model;
 mod outcomes;
+mod relay;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
