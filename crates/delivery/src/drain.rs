@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::Clock;
 use crate::carrier::Carrier;
 use crate::events;
-use crate::feed::{AheadBudget, FeedOwner, FeedParts, Tally};
+use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
 use crate::resolve::Lookup;
 use crate::route::{self, NoRoute, Route};
@@ -96,14 +96,8 @@ impl Drain<'_> {
             self.context.forget_failures(&self.domain);
         }
         let pushes = self.delivery.mode == Mode::Push;
-        let owner = FeedOwner::start(FeedParts {
-            store: self.context.store.clone(),
-            lease,
-            cause: self.cause,
-            retry: pushes.then(|| self.delivery.retry.clone()),
-            clock: self.context.clock.clone(),
-            budget: self.context.ahead.clone(),
-        });
+        let retry = pushes.then(|| self.delivery.retry.clone());
+        let owner = FeedOwner::start(&self.context.feed_parts(self.cause), Source { lease, retry });
         // An empty queue is no reason to knock at the primary's door.
         let ending = if owner.has_more().await {
             events::drain_started(&self.domain, self.cause);
@@ -201,6 +195,11 @@ pub(crate) enum Ending {
 }
 
 impl Context {
+    fn feed_parts(&self, cause: DrainCause) -> FeedParts {
+        let (store, clock, budget) = (self.store.clone(), self.clock.clone(), self.ahead.clone());
+        FeedParts { store, cause, clock, budget }
+    }
+
     async fn end(&self, lease: DomainLease, report: DrainReport) {
         let domain = lease.domain().clone();
         if let Err(error) = self.store.end_lease(lease, report).await {

@@ -1,4 +1,5 @@
-//! Where couriers take their work from: one feed per drain, fed from the one lease of its domain.
+//! Where couriers take their work from: one feed per drain, fed from the one lease of its domain, or, on a connection
+//! that was turned, from the leases of several.
 //!
 //! Pages are read ahead of the couriers and outcomes are settled behind them in batches, so that a courier waits for
 //! the store neither before a message nor after it.
@@ -7,6 +8,8 @@
 //! was put back; an entry whose outcome is not yet in the store is never handed out again.
 
 mod ahead;
+mod lane;
+mod merge;
 mod pages;
 mod settler;
 mod state;
@@ -16,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use restante_queue::{
     ContentReader, DomainLease, DrainCause, EntryKey, Outcome, QueueStore, Settlement, StoreError, Work,
 };
-use restante_types::{Domain, Reply};
+use restante_types::{Domain, QueueId, Reply};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -24,10 +27,12 @@ use crate::Clock;
 use crate::limits::{HEAD, OUTCOMES_AHEAD};
 use crate::retry::RetryList;
 
-use ahead::Ahead;
 pub(crate) use ahead::AheadBudget;
+use lane::Shared;
+pub(crate) use merge::Allowance;
+use merge::Merge;
 pub use state::Tally;
-use state::{State, Step};
+use state::Step;
 
 /// What a courier's window still takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,62 +48,83 @@ pub struct Room {
 /// A courier's end of a drain. Cheap to clone; all clones share one queue.
 #[derive(Clone)]
 pub struct Feed {
-    shared: Arc<Shared>,
-    outcomes: mpsc::Sender<Settlement>,
+    inside: Arc<Inside>,
 }
 
 /// What a feed is made of.
 pub(crate) struct FeedParts {
     pub(crate) store: Arc<dyn QueueStore>,
-    pub(crate) lease: DomainLease,
     /// What set the drain off: what was asked for takes all that waits, a schedule only what is due.
     pub(crate) cause: DrainCause,
-    /// When deferred entries are tried again on our own; `None`: not before somebody asks.
-    pub(crate) retry: Option<RetryList>,
     pub(crate) clock: Clock,
     pub(crate) budget: AheadBudget,
 }
 
-struct Shared {
-    store: Arc<dyn QueueStore>,
-    domain: Domain,
-    lease: Arc<DomainLease>,
-    retry: Option<RetryList>,
-    clock: Clock,
-    state: Mutex<State>,
-    /// Locked after `state`, where both are.
-    ahead: Mutex<Ahead>,
-    budget: AheadBudget,
+/// A domain to be fed from.
+pub(crate) struct Source {
+    pub(crate) lease: DomainLease,
+    /// When deferred entries are tried again on our own; `None`: not before somebody asks.
+    pub(crate) retry: Option<RetryList>,
+}
+
+struct Inside {
+    /// Never empty.
+    lanes: Vec<Lane>,
+    /// Several lanes, or an allowance: then work is handed out through `merge`, which is locked before any lane.
+    merged: bool,
+    merge: Mutex<Merge>,
     /// Rung when a page came in or the feed stopped.
-    changed: Notify,
+    changed: Arc<Notify>,
     /// Messages that have an outcome; whoever starts further couriers looks at it.
     finished: watch::Sender<u64>,
+    /// Couriers end at once, whatever is under way.
+    cut: watch::Sender<bool>,
+}
+
+/// One domain of a feed.
+struct Lane {
+    shared: Arc<Shared>,
+    outcomes: mpsc::Sender<Settlement>,
 }
 
 /// The drain's end of it.
 pub(crate) struct FeedOwner {
     feed: Feed,
-    lease: Arc<DomainLease>,
-    settler: JoinHandle<()>,
+    shared: Vec<Arc<Shared>>,
+    settlers: Vec<JoinHandle<()>>,
+}
+
+/// One domain at the end of a drain.
+pub(crate) struct LaneEnd {
+    pub(crate) domain: Domain,
+    /// `None`, and returned by being dropped, where a courier still holds on to it.
+    pub(crate) lease: Option<DomainLease>,
+    pub(crate) tally: Tally,
 }
 
 impl Feed {
-    /// The domain that is drained.
+    /// The domain that is drained; of several, the first.
     #[must_use]
     pub fn domain(&self) -> &Domain {
-        &self.shared.domain
+        &self.inside.lanes[0].shared.domain
+    }
+
+    /// The domain that a message, or one of its recipients, is drained for.
+    #[must_use]
+    pub fn domain_of(&self, id: QueueId, recipient: Option<u16>) -> &Domain {
+        &self.inside.lane_of(id, recipient).shared.domain
     }
 
     /// The next message, oldest first. Waits while a page is being read; may be dropped at any time without losing a
-    /// message.
+    /// message. A message that waits in several of the domains comes once, with the recipients of all of them.
     ///
     /// `None` with `room.alone`: this drain has nothing more for this connection, it may end. `None` without it:
     /// nothing that fits now; ask again when the window is empty.
     pub async fn next(&self, room: Room) -> Option<Work> {
         loop {
-            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            let mut changed = std::pin::pin!(self.inside.changed.notified());
             changed.as_mut().enable();
-            match self.shared.step(room) {
+            match self.inside.step(room) {
                 Step::Take(work) => return Some(work),
                 Step::Nothing => return None,
                 Step::Wait => changed.await,
@@ -112,71 +138,89 @@ impl Feed {
     /// As [`QueueStore::open_content`]. After [`StoreError::Damaged`] the message is given up with
     /// [`skip`](Self::skip); anything else is a reason to put it back and end.
     pub async fn open_content(&self, work: &Work) -> Result<ContentReader, StoreError> {
-        let reading = self.shared.ahead().take(work.id);
+        let shared = &self.inside.lane_of(work.id, None).shared;
+        let reading = shared.ahead().take(work.id);
         if let Some(reading) = reading
             && let Some(content) = ahead::arrived(reading).await
         {
             return Ok(content);
         }
-        let key = EntryKey { domain: self.shared.domain.clone(), id: work.id };
-        self.shared.store.open_content(&key).await
+        let key = EntryKey { domain: shared.domain.clone(), id: work.id };
+        shared.store.open_content(&key).await
     }
 
     /// Hands in what became of a message; every message that `next` gave comes back here, to
     /// [`put_back`](Self::put_back) or to [`skip`](Self::skip). Returns as soon as the outcome stands in line, which is
     /// at once unless the store is far behind. The next attempt of deferred recipients is filled in here.
-    pub async fn done(&self, mut settlement: Settlement) {
+    pub async fn done(&self, settlement: Settlement) {
         if settlement.outcomes.is_empty() {
             return self.skip(settlement.id);
         }
-        self.shared.schedule(&mut settlement);
-        let finished = self.shared.state().count(&settlement);
-        self.shared.finished.send_replace(finished);
-        // The receiver lives until the last sender is gone.
-        let _ = self.outcomes.send(settlement).await;
+        for (lane, mut settlement) in self.inside.divide(settlement) {
+            let Lane { shared, outcomes } = &self.inside.lanes[lane];
+            shared.schedule(&mut settlement);
+            shared.state().count(&settlement);
+            // The receiver lives until the last sender is gone.
+            let _ = outcomes.send(settlement).await;
+        }
+        self.inside.finished.send_modify(|finished| *finished += 1);
     }
 
     /// A message on which nothing was said: it goes back to the head, for another courier or for the next drain.
     pub fn put_back(&self, work: Work) {
-        self.shared.state().put_back(work);
-        self.shared.changed.notify_waiters();
+        self.inside.put_back(work);
+        self.inside.changed.notify_waiters();
     }
 
     /// A message that cannot be tried now through a fault of ours; it stays as it is and is left out of this pass.
-    pub fn skip(&self, id: restante_types::QueueId) {
-        self.shared.state().forget(id);
-        drop(self.shared.ahead().take(id));
+    pub fn skip(&self, id: QueueId) {
+        for lane in self.inside.take_out(id) {
+            let shared = &self.inside.lanes[lane].shared;
+            shared.state().forget(id);
+            drop(shared.ahead().take(id));
+        }
     }
 
     /// Whether the drain was told to end: finish what is under way, take nothing more.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.shared.check_fence();
-        self.shared.state().stopped()
+        self.inside.lanes.iter().all(|lane| lane.shared.is_stopped())
+    }
+
+    /// Turns true when the connection is to end at once, whatever is under way on it.
+    pub(crate) fn cut(&self) -> watch::Receiver<bool> {
+        self.inside.cut.subscribe()
     }
 }
 
 impl FeedOwner {
-    /// Starts a feed; the first page is under way when this returns.
-    pub(crate) fn start(parts: FeedParts) -> Self {
-        let FeedParts { store, lease, cause, retry, clock, budget } = parts;
-        let lease = Arc::new(lease);
-        let shared = Arc::new(Shared {
-            store,
-            domain: lease.domain().clone(),
-            lease: lease.clone(),
-            retry,
-            clock,
-            state: Mutex::new(State::new(cause)),
-            ahead: Mutex::default(),
-            budget,
-            changed: Notify::new(),
-            finished: watch::Sender::new(0),
-        });
-        let (outcomes, receiver) = mpsc::channel(OUTCOMES_AHEAD);
-        let settler = tokio::spawn(settler::run(shared.clone(), receiver));
-        shared.load_if_low(&mut shared.state());
-        Self { feed: Feed { shared, outcomes }, lease, settler }
+    /// Starts a feed of one domain; the first page is under way when this returns.
+    pub(crate) fn start(parts: &FeedParts, source: Source) -> Self {
+        Self::start_merged(parts, source, Vec::new(), None)
+    }
+
+    /// Starts a feed of several domains, for one courier, that gives no more than `allowance`.
+    pub(crate) fn start_merged(
+        parts: &FeedParts,
+        first: Source,
+        others: Vec<Source>,
+        allowance: Option<Allowance>,
+    ) -> Self {
+        let merged = !others.is_empty() || allowance.is_some();
+        let changed = Arc::new(Notify::new());
+        let (mut lanes, mut shared, mut settlers) = (Vec::new(), Vec::new(), Vec::new());
+        for source in std::iter::once(first).chain(others) {
+            let one = Arc::new(Shared::new(parts, source, changed.clone(), !merged));
+            let (outcomes, receiver) = mpsc::channel(OUTCOMES_AHEAD);
+            settlers.push(tokio::spawn(settler::run(one.clone(), receiver)));
+            lanes.push(Lane { shared: one.clone(), outcomes });
+            shared.push(one);
+        }
+        shared.iter().for_each(|shared| shared.load_if_low(&mut shared.state()));
+        let merge = Mutex::new(Merge::new(lanes.len(), allowance));
+        let (finished, cut) = (watch::Sender::new(0), watch::Sender::new(false));
+        let inside = Inside { lanes, merged, merge, changed, finished, cut };
+        Self { feed: Feed { inside: Arc::new(inside) }, shared, settlers }
     }
 
     /// An end for a courier.
@@ -186,34 +230,44 @@ impl FeedOwner {
 
     /// Entries that a further courier would find, as far as is known without asking the store.
     pub(crate) fn backlog(&self) -> usize {
-        self.feed.shared.state().backlog()
+        self.shared.iter().map(|shared| shared.state().backlog()).sum()
     }
 
     /// Follows the number of messages that have an outcome.
     pub(crate) fn finished(&self) -> watch::Receiver<u64> {
-        self.feed.shared.finished.subscribe()
+        self.feed.inside.finished.subscribe()
     }
 
     /// Nothing more is handed out.
     pub(crate) fn stop(&self, why: Option<&str>) {
-        self.feed.shared.state().stop(why.map(str::to_owned));
-        self.feed.shared.changed.notify_waiters();
+        self.shared.iter().for_each(|shared| shared.state().stop(why.map(str::to_owned)));
+        self.feed.inside.changed.notify_waiters();
+    }
+
+    /// Nothing more is handed out, and connections end at once. What was answered so far is settled.
+    pub(crate) fn cut(&self, why: Option<&str>) {
+        self.stop(why);
+        self.feed.inside.cut.send_replace(true);
     }
 
     /// What was done so far.
     pub(crate) fn tally(&self) -> Tally {
-        self.feed.shared.state().tally()
+        Tally::sum(self.shared.iter().map(|shared| shared.state().tally()))
     }
 
     /// Whether there is something to hand out, or somebody asked again. Waits for a page that is under way.
     pub(crate) async fn has_more(&self) -> bool {
         loop {
-            let mut changed = std::pin::pin!(self.feed.shared.changed.notified());
+            let mut changed = std::pin::pin!(self.feed.inside.changed.notified());
             changed.as_mut().enable();
-            match self.feed.shared.peek() {
-                Some(answer) => return answer,
-                None => changed.await,
+            let answers: Vec<_> = self.shared.iter().map(Shared::peek).collect();
+            if answers.contains(&Some(true)) {
+                return true;
             }
+            if !answers.contains(&None) {
+                return false;
+            }
+            changed.await;
         }
     }
 
@@ -222,7 +276,8 @@ impl FeedOwner {
     pub(crate) async fn defer_head(&self, reply: &Reply) {
         let outcome = Outcome::Deferred { reply: reply.clone(), next_attempt: None };
         for _ in 0..HEAD {
-            let Some(work) = self.feed.shared.state().take_head() else { return };
+            let room = Room { messages: 1, octets: u64::MAX, alone: true };
+            let Some(work) = self.feed.inside.at_hand(room) else { return };
             let outcomes = work.waiting.iter().map(|index| (*index, outcome.clone())).collect();
             self.feed.done(Settlement { id: work.id, outcomes }).await;
         }
@@ -231,88 +286,23 @@ impl FeedOwner {
     /// Settles what is left and gives the lease back to the caller. Every [`Feed`] must be gone by now; the lease is
     /// `None` (and returned by being dropped) where one is not.
     pub(crate) async fn finish(self) -> (Option<DomainLease>, Tally) {
+        let mut ends = self.finish_all().await;
+        let tally = Tally::sum(ends.iter().map(|end| end.tally.clone()));
+        (ends.pop().and_then(|end| end.lease), tally)
+    }
+
+    /// As [`finish`](Self::finish), of each domain.
+    pub(crate) async fn finish_all(self) -> Vec<LaneEnd> {
         self.stop(None);
-        let Self { feed, lease, settler } = self;
-        let Feed { shared, outcomes } = feed;
-        drop(outcomes);
-        let _ = settler.await;
-        let loader = shared.state().take_loader();
-        if let Some(loader) = loader {
-            let _ = loader.await;
+        let Self { feed, shared, settlers } = self;
+        drop(feed);
+        for settler in settlers {
+            let _ = settler.await;
         }
-        shared.ahead().clear();
-        let tally = shared.state().tally();
-        drop(shared);
-        (Arc::into_inner(lease), tally)
-    }
-}
-
-impl Shared {
-    /// A courier that panicked leaves the state consistent: no change of it is left half done.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ahead(&self) -> MutexGuard<'_, Ahead> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read_ahead(&self, state: &State) {
-        self.ahead().read(&self.store, &self.domain, &self.budget, state.next_up());
-    }
-
-    fn check_fence(&self) {
-        if self.store.is_fenced(&self.lease) {
-            self.state().stop(Some("the domain was stopped".to_owned()));
+        let mut ends = Vec::with_capacity(shared.len());
+        for shared in shared {
+            ends.push(shared.end().await);
         }
-    }
-
-    fn step(self: &Arc<Self>, room: Room) -> Step {
-        self.check_fence();
-        let mut state = self.state();
-        let step = state.step(room);
-        if matches!(step, Step::Nothing) && state.is_idle() {
-            if !self.look_once_more(&mut state) {
-                return Step::Nothing;
-            }
-            return Step::Wait;
-        }
-        self.load_if_low(&mut state);
-        if matches!(step, Step::Take(_)) {
-            self.read_ahead(&state);
-        }
-        step
-    }
-
-    fn peek(self: &Arc<Self>) -> Option<bool> {
-        self.check_fence();
-        let mut state = self.state();
-        if state.is_idle() {
-            return Some(self.look_once_more(&mut state));
-        }
-        self.load_if_low(&mut state);
-        state.peek()
-    }
-
-    /// Starts over if somebody asked since the last look.
-    fn look_once_more(self: &Arc<Self>, state: &mut State) -> bool {
-        if !state.may_start_over() {
-            return false;
-        }
-        let Some(cause) = self.store.asked_again(&self.lease) else { return false };
-        state.start_over(cause);
-        self.load_if_low(state);
-        true
-    }
-
-    fn schedule(&self, settlement: &mut Settlement) {
-        let attempts = self.state().attempts(settlement.id);
-        let Some(retry) = &self.retry else { return };
-        let next = (self.clock)().plus(retry.wait(attempts, rand::random()));
-        for (_, outcome) in &mut settlement.outcomes {
-            if let Outcome::Deferred { next_attempt, .. } = outcome {
-                *next_attempt = Some(next);
-            }
-        }
+        ends
     }
 }

@@ -93,10 +93,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             if self.closing && self.parcels.is_empty() && self.connection.session().is_idle() {
                 self.connection.session_mut().quit(now());
             }
-            tokio::select! {
+            let cut = tokio::select! {
                 biased;
-                () = self.connection.exchange() => {}
-                Ok(_) = self.cut.wait_for(|cut| *cut) => return self.leave_now().await,
+                cut = self.cut.wait_for(|cut| *cut) => cut.is_ok(),
+                () = self.connection.exchange() => false,
+            };
+            if cut {
+                return self.leave_now().await;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use restante_queue::{DrainCause, StoreError};
 use restante_types::QueueId;
 
-use super::Shared;
+use super::lane::Shared;
 use super::state::{State, scope};
 
 impl Shared {

@@ -6,7 +6,7 @@ use restante_queue::{Settlement, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Shared;
+use super::lane::Shared;
 use crate::events;
 use crate::limits::{SETTLE_BATCH, SETTLE_LINGER, SETTLE_PAUSE, SETTLE_TRIES};
 

@@ -36,6 +36,31 @@ pub(super) enum Step {
     Wait,
 }
 
+/// What a lane would hand out next.
+pub(super) enum Head {
+    Work {
+        id: QueueId,
+        size: u64,
+    },
+    /// A page is being read.
+    Unknown,
+    Nothing,
+}
+
+impl Tally {
+    /// Of several domains: everything counted together, the first trouble, the first reason.
+    pub(super) fn sum(tallies: impl Iterator<Item = Self>) -> Self {
+        tallies.fold(Self::default(), |sum, one| Self {
+            messages: sum.messages + one.messages,
+            delivered: sum.delivered + one.delivered,
+            deferred: sum.deferred + one.deferred,
+            failed: sum.failed + one.failed,
+            trouble: sum.trouble.or(one.trouble),
+            stopped: sum.stopped.or(one.stopped),
+        })
+    }
+}
+
 /// Where an entry is that a new page must not bring once more.
 enum Place {
     AtHand,
@@ -88,6 +113,15 @@ impl State {
             Some(_) => Step::Nothing,
             None if self.loading || !self.exhausted => Step::Wait,
             None => Step::Nothing,
+        }
+    }
+
+    pub(super) fn head(&self) -> Head {
+        match self.at_hand.front() {
+            _ if self.ended => Head::Nothing,
+            Some(work) => Head::Work { id: work.id, size: work.size },
+            None if self.loading || !self.exhausted => Head::Unknown,
+            None => Head::Nothing,
         }
     }
 
@@ -182,8 +216,8 @@ impl State {
         }
     }
 
-    /// [5321-4.2.1-outcomes] Counts an outcome and returns how many messages have one.
-    pub(super) fn count(&mut self, settlement: &Settlement) -> u64 {
+    /// [5321-4.2.1-outcomes] Counts an outcome.
+    pub(super) fn count(&mut self, settlement: &Settlement) {
         self.tally.messages += 1;
         for (_, outcome) in &settlement.outcomes {
             let trouble = match outcome {
@@ -202,7 +236,6 @@ impl State {
             };
             self.tally.trouble.get_or_insert_with(|| trouble.clone());
         }
-        self.tally.messages
     }
 
     pub(super) fn stop(&mut self, why: Option<String>) {

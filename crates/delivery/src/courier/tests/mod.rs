@@ -20,7 +20,7 @@ use tokio::io::DuplexStream;
 
 use super::now;
 use super::round::{Round, RoundEnd};
-use crate::feed::{AheadBudget, FeedOwner, FeedParts};
+use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use primary::Primary;
 use store::{FakeStore, Row, content};
 
@@ -71,14 +71,13 @@ impl Office {
         let Ok(LeaseAnswer::Leased(lease)) = store.lease(&domain, DrainCause::Etrn).await else {
             panic!("nobody else drains");
         };
-        let owner = FeedOwner::start(FeedParts {
+        let parts = FeedParts {
             store: Arc::new(store.clone()),
-            lease,
             cause: DrainCause::Etrn,
-            retry: None,
             clock: Arc::new(|| UnixMillis::EPOCH),
             budget: AheadBudget::default(),
-        });
+        };
+        let owner = FeedOwner::start(&parts, Source { lease, retry: None });
         Self { store, owner, domain }
     }
 
