@@ -190,6 +190,11 @@ impl ServerHandler for Session {
             }
             Event::ContentVoid => self.incoming = None,
             Event::Etrn(ask, target) => self.etrn(session, ask, &target).await,
+            // Nothing of it is offered yet, so none of it is ever asked.
+            Event::ScramKeys(ask, _) => session.refuse(ask, Reply::new(454, (4, 7, 0), "not available")),
+            Event::Auth(ask, _) => session.refuse(ask, Reply::new(454, (4, 7, 0), "not available")),
+            Event::Atrn(ask, _) => session.refuse(ask, Reply::new(451, (4, 3, 0), "not available")),
+            Event::Turn(ask) => session.refuse(ask, Reply::new(502, (5, 5, 1), "not available")),
             Event::BadCommand(reply) => events::bad_command(session.client(), &reply),
             // The name is in the client's facts; the other two are the loop's.
             Event::Hello(_) | Event::StartTls(_) | Event::Close => {}

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use restante_smtp::ServerConfig;
+use restante_smtp::{AuthOffer, ServerConfig, Service};
 use restante_types::{Domain, DomainMap, canonical};
 
 /// Everything the front end is told. Replaced as a whole on reload.
@@ -118,6 +118,10 @@ impl ServerSettings {
     pub(crate) fn machine(&self, listener: &ListenSettings, has_certificate: bool) -> Arc<ServerConfig> {
         let upgrades = matches!(listener.tls, ListenTls::StartTls | ListenTls::Required);
         Arc::new(ServerConfig {
+            service: Service::Smtp,
+            auth: AuthOffer::default(),
+            atrn: false,
+            turn: false,
             hostname: self.hostname.clone(),
             starttls: upgrades && has_certificate,
             tls_required: listener.tls == ListenTls::Required,

@@ -1,5 +1,7 @@
 //! What a server offers in its answer to EHLO, RFC 5321 4.1.1.1.
 
+use crate::sasl::Mechanisms;
+
 /// The service extensions that a client of ours uses. Nothing is offered after HELO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities {
@@ -19,6 +21,10 @@ pub struct Capabilities {
     pub starttls: bool,
     /// ETRN, RFC 1985.
     pub etrn: bool,
+    /// AUTH, RFC 4954: those of its mechanisms that we know.
+    pub auth: Mechanisms,
+    /// ATRN, RFC 2645.
+    pub atrn: bool,
 }
 
 impl Capabilities {
@@ -39,6 +45,8 @@ impl Capabilities {
                 "DSN" => all.dsn = true,
                 "STARTTLS" => all.starttls = true,
                 "ETRN" => all.etrn = true,
+                "AUTH" => all.auth = Mechanisms::read(words),
+                "ATRN" => all.atrn = true,
                 _ => {}
             }
         }
@@ -68,8 +76,7 @@ mod tests {
             eight_bit_mime: true,
             smtputf8: true,
             dsn: true,
-            starttls: false,
-            etrn: false,
+            ..Capabilities::default()
         };
         assert_eq!(read, expected);
         assert_eq!(

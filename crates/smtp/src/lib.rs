@@ -9,16 +9,22 @@ mod framing;
 mod grammar;
 mod limits;
 mod reply_parser;
+pub mod sasl;
 mod server;
 
 pub use ask::Ask;
 pub use capabilities::Capabilities;
 pub use client::{
-    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, Step, TransactionId,
-    Unsendable,
+    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, Step,
+    TransactionId, Unsendable,
 };
 pub use reply_parser::{ReplyError, ReplyParser};
+pub use sasl::{
+    AuthError, AuthOffer, Channel, Credentials, Evidence, Identity, Layer, Mechanism, Mechanisms,
+    NoMechanism, ScramKeys, Secret, Unprepared, cram_md5, prepare,
+};
 pub use server::{
-    Begin, Content, ContentFacts, ContentSink, Etrn, EtrnAnswer, EtrnTarget, Event, Mail, MailCommand, Question, Queued,
-    QueuedAs, Rcpt, RcptCommand, ServerConfig, ServerSession, StartTls, Transaction,
+    Atrn, Auth, Begin, Content, ContentFacts, ContentSink, Etrn, EtrnAnswer, EtrnTarget, Event, Mail,
+    MailCommand, Question, Queued, QueuedAs, Rcpt, RcptCommand, ServerConfig, ServerSession, Service,
+    StartTls, Transaction, Turn,
 };

@@ -5,6 +5,16 @@ use std::time::Duration;
 /// [5321-4.5.3.1.4] octets of a command line with its line end. It asks for 512, extensions add to it (SIZE 26,
 /// BODY 17, SMTPUTF8 10, DSN 500 + 100 and more); four times the base holds all of them.
 pub(crate) const MAX_COMMAND_LINE: usize = 2048;
+/// [4954-4-line] octets of a line inside AUTH, and of AUTH itself, with its line end: RFC 4954 4 finds 12288 sufficient for
+/// every mechanism. ATRN's list of domains may be as long.
+pub(crate) const MAX_AUTH_LINE: usize = 12_288;
+/// Octets of the name of an account, or of who to act as: what RFC 4616 4 wants at least.
+pub(crate) const MAX_AUTH_NAME: usize = 255;
+/// Failed authentications after which the session is closed; RFC 4954 9 wants three at least, and a client that goes
+/// through its mechanisms from the strongest down makes four.
+pub(crate) const MAX_AUTH_FAILURES: u8 = 5;
+/// Characters of the value of AUTH at MAIL, RFC 4954 3 (5).
+pub(crate) const MAX_AUTH_PARAMETER: usize = 500;
 /// Octets that a line buffer may keep between two lines; what is larger is given back.
 pub(crate) const KEPT_LINE_BUFFER: usize = 256;
 /// Octets that the transmit buffer may keep between two drains.

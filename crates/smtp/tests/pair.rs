@@ -121,8 +121,7 @@ impl Pair {
             ClientEvent::Finished(finished) => drop(self.finished.insert(finished.id, finished)),
             ClientEvent::Etrn(reply) => self.etrn.push(reply.code.get()),
             ClientEvent::Ended(end) => assert_eq!(self.end.replace(end), None),
-            ClientEvent::TlsRefused(reply) => panic!("{reply}"),
-            ClientEvent::Stepped(..) => panic!("no steps here"),
+            other => panic!("nobody asked for {other:?}"),
         }
     }
 

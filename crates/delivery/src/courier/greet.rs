@@ -57,9 +57,8 @@ pub(super) async fn greet(
         // [3207-4-client]: 454 and its like leave the connection as it was.
         ClientEvent::TlsRefused(reply) => return without_tls(connection, layer, reply).await,
         ClientEvent::Ended(end) => return Err(Unready::Ended(end)),
-        ClientEvent::Ready | ClientEvent::Finished(_) | ClientEvent::Etrn(_) | ClientEvent::Stepped(..) => {
-            return Err(out_of_place());
-        }
+        // Nothing else was asked for.
+        _ => return Err(out_of_place()),
     }
     let fresh = |now| ClientSession::after_tls(party.config.clone(), now);
     let upgrade = Box::pin(connection.upgrade(party.tls, party.name.clone(), fresh));
@@ -68,17 +67,41 @@ pub(super) async fn greet(
     Ok(connection)
 }
 
+/// On a connection that was turned: the customer greets, and that is all; TLS stands or does not.
+pub(super) async fn turned(
+    stream: Stream,
+    config: &Arc<ClientConfig>,
+) -> Result<ClientConnection<Stream>, End> {
+    let mut connection = ClientConnection::new(stream, ClientSession::new(config.clone(), now()));
+    match until_ready(&mut connection).await {
+        Ok(()) => Ok(connection),
+        Err(Unready::Ended(end)) => Err(end),
+        // Nothing of it was asked for.
+        Err(Unready::Handshake(_) | Unready::NoTls(_)) => Err(End::Protocol(ProtocolError::Early)),
+    }
+}
+
+/// Says QUIT and waits for how it ends.
+pub(super) async fn farewell(mut connection: ClientConnection<Stream>) -> End {
+    connection.session_mut().quit(now());
+    let end = loop {
+        if let ClientEvent::Ended(end) = next_event(&mut connection).await {
+            break end;
+        }
+    };
+    connection.close().await;
+    end
+}
+
 async fn without_tls(
-    mut connection: ClientConnection<Stream>,
+    connection: ClientConnection<Stream>,
     layer: Layer,
     reply: Reply,
 ) -> Result<ClientConnection<Stream>, Unready> {
     if layer != Layer::Required {
         return Ok(connection);
     }
-    connection.session_mut().quit(now());
-    while !matches!(next_event(&mut connection).await, ClientEvent::Ended(_)) {}
-    connection.close().await;
+    drop(farewell(connection).await);
     Err(Unready::NoTls(reply))
 }
 

@@ -83,8 +83,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                     ClientEvent::Finished(finished) => self.finish(finished).await,
                     ClientEvent::Ended(end) => return self.leave(end).await,
                     // Asked for before a round or by the agent, never in it.
-                    ClientEvent::Ready | ClientEvent::TlsGranted => {}
-                    ClientEvent::TlsRefused(_) | ClientEvent::Etrn(_) | ClientEvent::Stepped(..) => {}
+                    _ => {}
                 }
             }
             if self.fill().await == Filled::Looked || self.connection.session().has_events() {

@@ -7,7 +7,7 @@ use restante_net::{
     Buffers, ClientTls, Connecting, Connection, Ended, Listener, ServerHandler, ServerTls, Stop, Stream,
     serve,
 };
-use restante_smtp::{ContentSink, EtrnAnswer, Event, QueuedAs, ServerConfig, ServerSession};
+use restante_smtp::{AuthOffer, ContentSink, EtrnAnswer, Event, QueuedAs, ServerConfig, ServerSession, Service};
 use restante_types::{ClientFacts, QueueId, Recipient, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -79,6 +79,9 @@ impl ServerHandler for YesMan {
             Event::ContentVoid => self.seen.lock().unwrap().void += 1,
             Event::Etrn(ask, _) => session.grant(ask, EtrnAnswer::Started),
             Event::BadCommand(reply) => self.seen.lock().unwrap().bad.push(reply),
+            Event::ScramKeys(..) | Event::Auth(..) | Event::Atrn(..) | Event::Turn(_) => {
+                panic!("not offered here")
+            }
             Event::StartTls(_) | Event::Close => panic!("the loop keeps these"),
         }
     }
@@ -100,6 +103,10 @@ impl Host {
 
 pub(crate) fn config() -> ServerConfig {
     ServerConfig {
+        service: Service::Smtp,
+        auth: AuthOffer::default(),
+        atrn: false,
+        turn: false,
         hostname: "mx.example".parse().unwrap(),
         starttls: true,
         tls_required: false,

@@ -1,6 +1,6 @@
 //! Commands as they go over the wire, with the parameters that the server knows.
 
-use restante_types::{Body, Envelope, Recipient, Ret};
+use restante_types::{Body, Domain, Envelope, Recipient, Ret};
 
 use super::job::MailJob;
 use crate::capabilities::Capabilities;
@@ -62,6 +62,16 @@ pub(super) fn etrn(target: &EtrnTarget) -> String {
         EtrnTarget::Subtree(domain) => format!("ETRN @{domain}"),
         EtrnTarget::Group(name) => format!("ETRN #{name}"),
     }
+}
+
+/// `ATRN …` without its line end ([2645-5.2.1-client]).
+pub(super) fn atrn(domains: &[Domain]) -> String {
+    let mut line = "ATRN".to_owned();
+    for (index, domain) in domains.iter().enumerate() {
+        line.push(if index == 0 { ' ' } else { ',' });
+        line.push_str(domain.as_str());
+    }
+    line
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt;
 use restante_types::{Domain, Reply};
 
 use crate::reply_parser::ReplyError;
+use crate::sasl::AuthError;
 
 /// What a reply was, or is, waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,12 @@ pub enum Stage {
     Content,
     /// ETRN
     Etrn,
+    /// AUTH, and each line inside it
+    Auth,
+    /// ATRN
+    Atrn,
+    /// TURN
+    Turn,
     /// QUIT
     Quit,
     /// Nothing: the line is idle, or it is our turn to talk.
@@ -48,6 +55,9 @@ impl fmt::Display for Stage {
             Self::Data => "DATA",
             Self::Content => "the content",
             Self::Etrn => "ETRN",
+            Self::Auth => "AUTH",
+            Self::Atrn => "ATRN",
+            Self::Turn => "TURN",
             Self::Quit => "QUIT",
             Self::Idle => "an idle line",
         })
@@ -69,6 +79,12 @@ pub enum ProtocolError {
     /// Octets behind the 220 to STARTTLS, which could pretend to come from inside TLS (RFC 3207 4.2).
     #[error("octets between the answer to STARTTLS and the start of TLS")]
     Early,
+    /// Octets behind the 250 to ATRN or TURN, where we greet first ([2645-5.3-client]).
+    #[error("octets between the 250 that turned the roles and our greeting")]
+    EarlyTurn,
+    /// Authentication was broken off.
+    #[error("AUTH was broken off: {0}")]
+    Auth(#[from] AuthError),
 }
 
 /// Why a connection ended.
@@ -151,6 +167,16 @@ pub enum ClientEvent {
     Finished(Finished),
     /// ETRN was answered; judged by the caller.
     Etrn(Reply),
+    /// AUTH succeeded, and by SCRAM the server proved that it knows the account.
+    Authenticated,
+    /// AUTH was refused; the connection goes on without it if the caller wants that.
+    AuthRefused(Reply),
+    /// ATRN or TURN was granted and the machine is spent: check that nothing came early, then greet as a server.
+    Turned,
+    /// ATRN was refused: 453 is success, nothing is held.
+    Atrn(Reply),
+    /// TURN was refused.
+    Turn(Reply),
     /// A step was answered, see [`Step`](super::Step).
     Stepped(Stage, Reply),
     /// Over: close. Transactions that were not finished stay as they were.

@@ -19,6 +19,17 @@ pub const CONTENT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Until the 221. Everything is settled by then, so nobody is made to wait long for a courtesy.
 pub const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Until the answer to ATRN: at least ten minutes, [2645-5.2.1-timeout]. TURN likewise.
+pub const TURN_TIMEOUT: Duration = Duration::from_secs(600);
+/// Iterations of SCRAM at least, [7677-4-client]: with fewer, who pretends to be the server gets a cheap puzzle.
+pub const MIN_ITERATIONS: u32 = 4096;
+/// Iterations of SCRAM at most: about a second of work, which a server cannot raise.
+pub const MAX_ITERATIONS: u32 = 2_000_000;
+/// Octets of AUTH with its initial response and its line end, RFC 5321 4.5.3.1.4; a longer response comes on a line of its own.
+pub const MAX_AUTH_COMMAND: usize = 512;
+/// Octets of an ATRN command with its line end, as much as our own server takes.
+pub const MAX_ATRN_LINE: usize = 12_288;
+
 /// Recipients of one transaction: what every server must take, RFC 5321 4.5.3.1.8.
 pub const MAX_RECIPIENTS: usize = 100;
 /// Messages under way at once; with [`WINDOW_OCTETS`] it bounds what a cut line may deliver twice.

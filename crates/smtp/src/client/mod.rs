@@ -3,6 +3,7 @@
 //! ```text
 //! Greeting ▶ Hello ▶ Open ─start_tls▶ Upgrading ─220▶ spent (the driver upgrades and builds a NEW machine)
 //!                    Open ─send▶ … ▶ Finished ▶ Open        Open ─etrn▶ Open
+//!                    Open ─authenticate▶ … ▶ Open            Open ─atrn|turn─250▶ turned (spent)
 //!                    Open ─quit▶ Quitting ▶ ended
 //! ```
 //!
@@ -10,6 +11,7 @@
 //! reading, and hands over content when `wants_content` says so, in pieces of any size: nothing but those pieces
 //! is ever held here.
 
+mod auth;
 mod commands;
 mod dots;
 mod event;
@@ -35,6 +37,7 @@ pub use relay::Step;
 
 use crate::capabilities::Capabilities;
 use crate::reply_parser::ReplyParser;
+use crate::sasl::client::Exchange;
 use crate::server::EtrnTarget;
 use dots::DotStuffer;
 use pipeline::Pipeline;
@@ -58,8 +61,12 @@ enum Phase {
     Open(Pipeline),
     /// STARTTLS is out.
     Upgrading(Pipeline),
+    /// Inside AUTH.
+    Authenticating(Pipeline, Exchange),
     /// 220 to STARTTLS came; nothing may come any more.
     Spent,
+    /// 250 to ATRN or TURN came; nothing may come any more.
+    Turned,
     /// QUIT is out; then it ends as it says.
     Quitting(End),
     /// Over.
@@ -128,7 +135,8 @@ impl ClientSession {
         while !octets.is_empty() {
             match self.phase {
                 Phase::Ended => return,
-                Phase::Spent => return self.end_early(),
+                Phase::Spent => return self.end_early(ProtocolError::Early),
+                Phase::Turned => return self.end_early(ProtocolError::EarlyTurn),
                 _ => {}
             }
             match self.parser.handle_bytes(octets) {
@@ -197,8 +205,10 @@ impl ClientSession {
     #[must_use]
     pub fn room(&self) -> Room {
         match &self.phase {
-            // ETRN may not share a group with what follows it (RFC 2920 3.1).
-            Phase::Open(_) if self.wire.awaited() == Some(Stage::Etrn) || self.relayed.is_some() => Room::NONE,
+            // ETRN, ATRN and TURN may not share a group with what follows them (RFC 2920 3.1).
+            Phase::Open(_) if self.wire.awaited().is_some_and(ends_group) || self.relayed.is_some() => {
+                Room::NONE
+            }
             Phase::Open(pipeline) => pipeline.room(),
             _ => Room::NONE,
         }
@@ -289,6 +299,8 @@ impl ClientSession {
             Stage::Ehlo | Stage::Helo => self.handle_hello(now, stage, reply),
             Stage::StartTls => self.handle_start_tls(reply),
             Stage::Etrn => self.events.push_back(ClientEvent::Etrn(reply)),
+            Stage::Auth => self.handle_auth(reply),
+            Stage::Atrn | Stage::Turn => self.handle_turn(stage, reply),
             _ => self.handle_mail_reply(stage, reply),
         }
     }
@@ -407,9 +419,9 @@ impl ClientSession {
     }
 
     /// [3207-4.2-client]: what stands behind the 220 may have been put there by somebody in between.
-    fn end_early(&mut self) {
-        self.events.retain(|event| *event != ClientEvent::TlsGranted);
-        self.end(End::Protocol(ProtocolError::Early));
+    fn end_early(&mut self, error: ProtocolError) {
+        self.events.retain(|event| !matches!(event, ClientEvent::TlsGranted | ClientEvent::Turned));
+        self.end(End::Protocol(error));
     }
 
     fn end(&mut self, end: End) {
@@ -421,4 +433,8 @@ impl ClientSession {
         self.wire.clear();
         self.events.push_back(ClientEvent::Ended(end));
     }
+}
+
+const fn ends_group(stage: Stage) -> bool {
+    matches!(stage, Stage::Etrn | Stage::Atrn | Stage::Turn)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::event::{End, Stage};
 use super::limits::{
     BLOCK_TIMEOUT, COMMAND_TIMEOUT, CONTENT_TIMEOUT, DATA_TIMEOUT, GREETING_TIMEOUT, MAIL_TIMEOUT,
-    QUIT_TIMEOUT, RCPT_TIMEOUT,
+    QUIT_TIMEOUT, RCPT_TIMEOUT, TURN_TIMEOUT,
 };
 use super::{ClientSession, Phase};
 
@@ -15,7 +15,7 @@ impl ClientSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let span = match (&self.phase, self.wire.awaited()) {
-            (Phase::Ended | Phase::Spent, _) => None,
+            (Phase::Ended | Phase::Spent | Phase::Turned, _) => None,
             (_, Some(stage)) => Some(patience(stage)),
             (_, None) => self.wants_content().map(|_| BLOCK_TIMEOUT),
         };
@@ -39,9 +39,15 @@ const fn patience(stage: Stage) -> Duration {
         Stage::Recipient => RCPT_TIMEOUT,
         Stage::Data => DATA_TIMEOUT,
         Stage::Content => CONTENT_TIMEOUT,
+        // [2645-5.2.1-timeout]
+        Stage::Atrn | Stage::Turn => TURN_TIMEOUT,
         Stage::Quit => QUIT_TIMEOUT,
-        Stage::Ehlo | Stage::Helo | Stage::StartTls | Stage::Reset | Stage::Etrn | Stage::Idle => {
-            COMMAND_TIMEOUT
-        }
+        Stage::Ehlo
+        | Stage::Helo
+        | Stage::StartTls
+        | Stage::Reset
+        | Stage::Etrn
+        | Stage::Auth
+        | Stage::Idle => COMMAND_TIMEOUT,
     }
 }

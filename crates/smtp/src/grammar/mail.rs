@@ -5,19 +5,27 @@ use nom::bytes::complete::tag_no_case;
 use nom::character::complete::space0;
 use nom::sequence::preceded;
 
-use restante_types::{Body, Ret, Xtext};
+use restante_types::{Body, Mailbox, Ret, Xtext};
 
 use super::Fault;
 use super::parameters::{once, parameters};
 use super::path::reverse_path;
-use crate::limits::{MAX_ENVID, MAX_SIZE_DIGITS};
+use crate::limits::{MAX_AUTH_PARAMETER, MAX_ENVID, MAX_SIZE_DIGITS};
 use crate::server::MailCommand;
 
 /// What the listener offers of MAIL's parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offered {
+    /// SIZE is offered.
+    pub(crate) size: bool,
+    /// 8BITMIME is offered.
+    pub(crate) body: bool,
     /// SMTPUTF8 is offered.
     pub(crate) smtputf8: bool,
+    /// DSN is offered.
+    pub(crate) dsn: bool,
+    /// AUTH is offered.
+    pub(crate) auth: bool,
     /// SIZE at most.
     pub(crate) message_size: u64,
 }
@@ -29,6 +37,7 @@ struct Said {
     smtputf8: Option<()>,
     ret: Option<Ret>,
     envid: Option<Xtext>,
+    submitter: Option<()>,
 }
 
 /// `FROM:` and what follows.
@@ -67,21 +76,47 @@ fn from(input: &str) -> nom::IResult<&str, &str> {
 impl Said {
     fn take(&mut self, keyword: &str, value: Option<&str>, offered: Offered) -> Result<(), Fault> {
         let is = |name: &str| keyword.eq_ignore_ascii_case(name);
-        if is("SIZE") {
+        if is("SIZE") && offered.size {
             once(&mut self.size, value.and_then(size))
-        } else if is("BODY") {
+        } else if is("BODY") && offered.body {
             once(&mut self.body, value.and_then(body))
         } else if is("SMTPUTF8") && offered.smtputf8 {
             once(&mut self.smtputf8, value.is_none().then_some(()))
-        } else if is("RET") {
+        } else if is("RET") && offered.dsn {
             once(&mut self.ret, value.and_then(ret))
-        } else if is("ENVID") {
+        } else if is("ENVID") && offered.dsn {
             // [3461-4.4] kept as it came
             once(&mut self.envid, value.and_then(|text| Xtext::new(text, MAX_ENVID).ok()))
+        } else if is("AUTH") && offered.auth {
+            once(&mut self.submitter, value.and_then(submitter))
         } else {
             Err(Fault::UnknownParameter)
         }
     }
+}
+
+/// [4954-5] `<>`, or a mailbox in xtext. No client of ours is trusted to vouch for a submitter, and we authenticate to
+/// nobody when we pass mail on: so it is checked and forgotten, as section 5 allows.
+fn submitter(text: &str) -> Option<()> {
+    if text == "<>" {
+        return Some(());
+    }
+    let encoded = Xtext::new(text, MAX_AUTH_PARAMETER).ok()?;
+    let mailbox = decode_xtext(encoded.as_str())?;
+    (mailbox == "<>" || mailbox.parse::<Mailbox>().is_ok()).then_some(())
+}
+
+/// RFC 3461 4: `+` and two digits stand for an octet; what is handed in is well-formed.
+fn decode_xtext(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut parts = text.split('+');
+    octets.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        octets.push(u8::from_str_radix(digits, 16).ok()?);
+        octets.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(octets).ok()
 }
 
 /// [1870-3] one to twenty digits; what fits no integer is over every limit.
@@ -113,7 +148,8 @@ mod tests {
     use super::*;
     use restante_types::ReversePath;
 
-    const OFFERED: Offered = Offered { smtputf8: true, message_size: 1000 };
+    const OFFERED: Offered =
+        Offered { size: true, body: true, smtputf8: true, dsn: true, auth: false, message_size: 1000 };
 
     #[test]
     fn mail_with_everything_1870_3_3461_4_6152_6531() {

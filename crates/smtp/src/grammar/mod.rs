@@ -1,6 +1,7 @@
 //! The grammar of commands, one concern per file. What comes in is one line without its end, already free of NUL and
 //! bare CR and known to be UTF-8; what comes out are the nouns of `restante-types`.
 
+pub(crate) mod atrn;
 pub(crate) mod chunk;
 pub(crate) mod etrn;
 pub(crate) mod hello;

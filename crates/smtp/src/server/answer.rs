@@ -47,6 +47,16 @@ impl<R: QueuedAs> ServerSession<R> {
                 self.achieved();
                 State::Idle
             }
+            (Asked::ScramKeys(exchange), Granted::ScramKeys(keys)) => return self.scram_keys(exchange, keys),
+            (Asked::Auth(exchange), Granted::Auth(identity)) => return self.agreed(exchange, identity),
+            (Asked::Atrn, Granted::Atrn) => {
+                self.say(replies::ATRN);
+                State::Spent
+            }
+            (Asked::Turn, Granted::Turn) => {
+                self.say(replies::TURN);
+                State::Spent
+            }
             // The answer belongs to another session: the question stays out.
             (asked, _) => State::Asked(asked),
         };
@@ -78,7 +88,10 @@ impl<R: QueuedAs> ServerSession<R> {
                 self.state = State::Open(transaction);
                 self.refuse_with(&reply);
             }
-            Asked::Mail(_) | Asked::Queued | Asked::StartTls | Asked::Etrn(_) => self.refuse_with(&reply),
+            Asked::ScramKeys(_) | Asked::Auth(_) => self.not_authenticated(&reply),
+            Asked::Mail(_) | Asked::Queued | Asked::StartTls | Asked::Etrn(_) | Asked::Atrn | Asked::Turn => {
+                self.refuse_with(&reply)
+            }
         }
     }
 

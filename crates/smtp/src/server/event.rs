@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use restante_types::{Body, Domain, Envelope, ForwardPath, Notify, Reply, Ret, ReversePath, Xtext};
 
-use super::question::{Begin, Etrn, Mail, Queued, Rcpt, StartTls};
+use super::question::{Atrn, Auth, Begin, Etrn, Mail, Queued, Rcpt, StartTls, Turn};
 use crate::ask::Ask;
+use crate::sasl::{Evidence, ScramKeys};
 
 /// The success replies of RFC 1985 5.1 that this server gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,15 @@ pub enum Event<R> {
     StartTls(Ask<StartTls>),
     /// ETRN with a well-formed argument
     Etrn(Ask<Etrn>, EtrnTarget),
+    /// AUTH by SCRAM needs the keys of this account (its name is prepared by SASLprep). Who is not known gets keys that
+    /// are not genuine, not a refusal.
+    ScramKeys(Ask<ScramKeys>, String),
+    /// AUTH came to what the client shows for itself.
+    Auth(Ask<Auth>, Evidence),
+    /// ATRN for these domains, each once; none: all that the identity has. The client is authenticated.
+    Atrn(Ask<Atrn>, Vec<Domain>),
+    /// TURN. The client is authenticated or showed a certificate.
+    Turn(Ask<Turn>),
     /// A reply of the machine's own to something wrong, for the log (the command's verb at most, never its text).
     BadCommand(Reply),
     /// Nothing more will be read: transmit what is left, then close.

@@ -3,6 +3,7 @@
 //! ```text
 //! Silent ─greet▶ Idle ─MAIL▶ Open ─RCPT▶ Open ─DATA|BDAT▶ content ─end▶ Asked ─receipt▶ Idle
 //!                Idle ─STARTTLS▶ Asked ─▶ Spent      Idle ─ETRN▶ Asked ─▶ Idle
+//!                Idle ─AUTH▶ Asked ◀▶ Authenticating ─▶ Idle      Idle ─ATRN|TURN▶ Asked ─▶ Spent
 //! ```
 //!
 //! | file | concern |
@@ -26,9 +27,9 @@ mod session;
 mod state;
 mod table;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, Service};
 pub use event::{
     ContentFacts, ContentSink, EtrnAnswer, EtrnTarget, Event, MailCommand, RcptCommand, Transaction,
 };
-pub use question::{Begin, Etrn, Mail, Question, Queued, QueuedAs, Rcpt, StartTls};
+pub use question::{Atrn, Auth, Begin, Etrn, Mail, Question, Queued, QueuedAs, Rcpt, StartTls, Turn};
 pub use session::{Content, ServerSession};

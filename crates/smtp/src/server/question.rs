@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use restante_types::{QueueId, Recipient};
 
 use super::event::EtrnAnswer;
+use crate::sasl::{Identity, ScramKeys};
 
 mod sealed {
     /// Questions are the machine's own.
@@ -28,6 +29,14 @@ pub enum Granted {
     StartTls,
     /// [`Etrn`]
     Etrn(EtrnAnswer),
+    /// [`ScramKeys`]
+    ScramKeys(ScramKeys),
+    /// [`Auth`]
+    Auth(Identity),
+    /// [`Atrn`]
+    Atrn,
+    /// [`Turn`]
+    Turn,
 }
 
 /// A kind of question, with the proof that grants it.
@@ -109,6 +118,52 @@ impl Question for Etrn {
     type Proof = EtrnAnswer;
     fn granted(answer: EtrnAnswer) -> Granted {
         Granted::Etrn(answer)
+    }
+}
+
+/// What are the keys of this account? RFC 5802. Refusal: 454 4.7.0 where it cannot be known now.
+impl sealed::Sealed for ScramKeys {}
+impl Question for ScramKeys {
+    type Proof = Self;
+    fn granted(keys: Self) -> Granted {
+        Granted::ScramKeys(keys)
+    }
+}
+
+/// Who is this? Refusal: 535 5.7.8 for whatever is the client's fault, in the same words and the same time; 454 4.7.0 where
+/// it cannot be known now; 432 4.7.12 and 534 5.7.9 by RFC 4954 6. The identity is the session's once the client was told:
+/// after SCRAM that is one line later.
+#[derive(Debug)]
+pub enum Auth {}
+impl sealed::Sealed for Auth {}
+impl Question for Auth {
+    type Proof = Identity;
+    fn granted(identity: Identity) -> Granted {
+        Granted::Auth(identity)
+    }
+}
+
+/// May these domains' mail go to this client over this connection? RFC 2645 5.2.1; refusal: 450, 451, 453. After the
+/// grant the machine is spent: the driver has checked right before that nothing came early, sends what is to be
+/// transmitted, and hands the stream over to where mail goes out.
+#[derive(Debug)]
+pub enum Atrn {}
+impl sealed::Sealed for Atrn {}
+impl Question for Atrn {
+    type Proof = ();
+    fn granted((): ()) -> Granted {
+        Granted::Atrn
+    }
+}
+
+/// The same without domains, RFC 821 3.8; refusal: 502.
+#[derive(Debug)]
+pub enum Turn {}
+impl sealed::Sealed for Turn {}
+impl Question for Turn {
+    type Proof = ();
+    fn granted((): ()) -> Granted {
+        Granted::Turn
     }
 }
 

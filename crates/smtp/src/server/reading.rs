@@ -35,6 +35,7 @@ impl<R: QueuedAs> ServerSession<R> {
             State::Idle | State::Open(_) | State::BetweenChunks(_) | State::Failed => {
                 self.read_line(octets, content)
             }
+            State::Authenticating(_) => self.read_auth_line(octets),
             State::Data(..) => self.read_data(octets, content),
             State::Chunk(..) => self.read_chunk(octets, content),
             State::Swallow(..) => self.read_swallowed(octets),
@@ -101,31 +102,43 @@ impl<R: QueuedAs> ServerSession<R> {
             Verb::Quit => self.quit(arguments),
             Verb::StartTls => self.starttls(arguments),
             Verb::Etrn => self.etrn(arguments),
+            Verb::Auth => self.auth(arguments),
+            Verb::Atrn => self.atrn(arguments),
+            Verb::Turn => self.turn(arguments),
             // `line` and `refusal` have answered these.
-            Verb::Bdat | Verb::Expn | Verb::Auth | Verb::Atrn | Verb::Turn => {}
+            Verb::Bdat | Verb::Expn => {}
         }
     }
 
     /// Why a verb is not taken here and now, whatever its arguments.
     fn refusal(&self, verb: Verb, row: Row) -> Option<Reply> {
         let tls = self.client.tls.is_some();
-        let offered = match verb {
-            Verb::Etrn => self.config.etrn,
-            Verb::StartTls => self.config.starttls || tls,
-            Verb::Expn | Verb::Auth | Verb::Atrn | Verb::Turn => false,
-            _ => true,
-        };
-        if !offered {
+        if !self.config.takes(verb, tls) {
             return Some(replies::not_implemented());
         }
-        if self.config.tls_required && !tls && !row.before_tls {
+        // [4954-4-cleartext] RFC 4954 6 gives 530 to what wants TLS first, as RFC 3207 does.
+        let in_clear = !matches!(verb, Verb::Auth | Verb::Atrn | Verb::Turn) || self.config.auth.cleartext;
+        if !tls && !row.before_tls && (self.config.tls_required || !in_clear) {
             return Some(replies::tls_first());
         }
         if verb == Verb::StartTls && tls {
             return Some(replies::bad_sequence("TLS is already active"));
         }
         let phase = self.phase();
-        (!row.is_legal(phase)).then(|| replies::bad_sequence(out_of_place(verb, phase)))
+        if !row.is_legal(phase) {
+            return Some(replies::bad_sequence(out_of_place(verb, phase)));
+        }
+        let known = self.client.identity.is_some();
+        let shown = self.client.tls.as_ref().is_some_and(|tls| tls.peer_fingerprint.is_some());
+        match verb {
+            // [4954-4-once]
+            Verb::Auth if known => Some(replies::bad_sequence("Already authenticated")),
+            // [2645-5.2.1-530]
+            Verb::Atrn if !known => Some(replies::authenticate_first()),
+            // [821-turn-who]
+            Verb::Turn if !known && !shown => Some(replies::authenticate_first()),
+            _ => None,
+        }
     }
 
     fn phase(&self) -> Phase {

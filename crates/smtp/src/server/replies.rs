@@ -6,10 +6,12 @@ use std::io::Write as _;
 
 use restante_types::{Domain, QueueId, Reply};
 
-use super::config::ServerConfig;
+use super::config::{ServerConfig, Service};
 use super::event::{EtrnAnswer, EtrnTarget};
 use crate::framing::line::LineFault;
 use crate::grammar::Fault;
+use crate::grammar::verb::Verb;
+use crate::sasl::{self, Mechanisms};
 
 // Those of every message stand ready; [2920-3.2] their texts name the command that they answer.
 pub(super) const MAIL: &[u8] = b"250 2.1.0 Sender ok\r\n";
@@ -18,6 +20,9 @@ pub(super) const DATA: &[u8] = b"354 End data with <CR><LF>.<CR><LF>\r\n";
 pub(super) const RSET: &[u8] = b"250 2.0.0 Reset ok\r\n";
 pub(super) const NOOP: &[u8] = b"250 2.0.0 Noop ok\r\n";
 pub(super) const STARTTLS: &[u8] = b"220 2.0.0 Ready to start TLS\r\n";
+pub(super) const ATRN: &[u8] = b"250 2.0.0 OK now reversing the connection\r\n";
+pub(super) const TURN: &[u8] = b"250 2.0.0 OK, turning the connection\r\n";
+pub(super) const AUTHENTICATED: &[u8] = b"235 2.7.0 Authentication successful\r\n";
 pub(super) const VRFY: &[u8] = b"252 2.0.0 Cannot verify, but will take mail for it and try\r\n";
 pub(super) const HELP: &[u8] =
     b"214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS ETRN\r\n214 2.0.0 See RFC 5321\r\n";
@@ -42,23 +47,55 @@ pub(super) fn helo(out: &mut Vec<u8>, hostname: &Domain) {
     put(out, format_args!("250 {hostname}\r\n"));
 }
 
-/// 250 to EHLO, with the keywords; `tls` is on.
-pub(super) fn ehlo(out: &mut Vec<u8>, config: &ServerConfig, tls: bool) {
-    put(
-        out,
-        format_args!("250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n", config.hostname, config.message_size),
-    );
-    for (offered, line) in [
-        (config.etrn, &b"250-ETRN\r\n"[..]),
-        (config.starttls && !tls, b"250-STARTTLS\r\n"),
-        (true, b"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"),
-        (config.smtputf8, b"250-SMTPUTF8\r\n"),
-        (true, b"250-DSN\r\n250-HELP\r\n250 CHUNKING\r\n"),
-    ] {
-        if offered {
-            out.extend_from_slice(line);
-        }
+/// 250 to EHLO, with the keywords; `tls` is on, AUTH is offered by these mechanisms.
+pub(super) fn ehlo(out: &mut Vec<u8>, config: &ServerConfig, tls: bool, auth: Mechanisms) {
+    let mail = config.service != Service::Odmr;
+    put(out, format_args!("250-{}\r\n", config.hostname));
+    if mail {
+        out.extend_from_slice(b"250-PIPELINING\r\n");
     }
+    if config.offers_size() {
+        put(out, format_args!("250-SIZE {}\r\n", config.message_size));
+    }
+    let turned = matches!(config.service, Service::Collected { .. });
+    keywords(
+        out,
+        &[
+            (config.takes(Verb::Etrn, tls), b"250-ETRN\r\n"),
+            (config.starttls && !tls && !turned, b"250-STARTTLS\r\n"),
+        ],
+    );
+    // [4954-3] [2645-5.1.1] Where TLS comes first both are announced inside it only.
+    if !auth.is_empty() {
+        out.extend_from_slice(b"250-AUTH");
+        for mechanism in auth.iter() {
+            put(out, format_args!(" {mechanism}"));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+    keywords(
+        out,
+        &[
+            (!auth.is_empty() && config.takes(Verb::Atrn, tls), b"250-ATRN\r\n"),
+            (mail, b"250-ENHANCEDSTATUSCODES\r\n"),
+            (config.offers_eight_bit_mime(), b"250-8BITMIME\r\n"),
+            (mail && config.smtputf8, b"250-SMTPUTF8\r\n"),
+            (config.offers_dsn(), b"250-DSN\r\n"),
+            (mail, b"250-HELP\r\n250 CHUNKING\r\n"),
+            (!mail, b"250 ENHANCEDSTATUSCODES\r\n"),
+        ],
+    );
+}
+
+fn keywords(out: &mut Vec<u8>, lines: &[(bool, &[u8])]) {
+    for (_, line) in lines.iter().filter(|(offered, _)| *offered) {
+        out.extend_from_slice(line);
+    }
+}
+
+/// 334 with a challenge; [4954-4-334] without one the space stays.
+pub(super) fn challenge(out: &mut Vec<u8>, challenge: &[u8]) {
+    put(out, format_args!("334 {}\r\n", sasl::encode(challenge)));
 }
 
 /// 221
@@ -145,6 +182,38 @@ pub(super) fn not_implemented() -> Reply {
 
 pub(super) fn tls_first() -> Reply {
     Reply::new(530, (5, 7, 0), "Must issue a STARTTLS command first")
+}
+
+pub(super) fn authenticate_first() -> Reply {
+    Reply::new(530, (5, 7, 0), "Authentication required")
+}
+
+pub(super) fn auth_failed() -> Reply {
+    Reply::new(535, (5, 7, 8), "Authentication credentials invalid")
+}
+
+pub(super) fn auth_malformed() -> Reply {
+    Reply::new(501, (5, 5, 2), "Not base64, or not what the mechanism wants")
+}
+
+pub(super) fn auth_cancelled() -> Reply {
+    Reply::new(501, (5, 7, 0), "Authentication cancelled")
+}
+
+pub(super) fn auth_line_too_long() -> Reply {
+    Reply::new(500, (5, 5, 6), "Authentication exchange line is too long")
+}
+
+pub(super) fn no_initial_response() -> Reply {
+    Reply::new(501, (5, 7, 0), "This mechanism takes no initial response")
+}
+
+pub(super) fn mechanism_not_offered() -> Reply {
+    Reply::new(504, (5, 5, 4), "Authentication mechanism not offered here")
+}
+
+pub(super) fn too_many_auth_failures(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} too many failed authentications, closing connection"))
 }
 
 pub(super) fn no_valid_recipients() -> Reply {

@@ -15,6 +15,7 @@ use crate::ask::Ask;
 use crate::framing::line::LineReader;
 use crate::framing::meter::Void;
 use crate::limits::{KEPT_TRANSMIT_BUFFER, MAX_BAD_COMMANDS, MAX_WAITING_EVENTS, MAX_WAITING_REPLIES};
+use crate::sasl::Channel;
 
 /// Where content goes in; re-exported name for drivers.
 pub type Content<'a> = &'a mut dyn ContentSink;
@@ -40,6 +41,9 @@ pub struct ServerSession<R> {
     pub(super) deadlines: Deadlines,
     /// The last command was DATA, and it was refused.
     pub(super) data_refused: bool,
+    /// For channel binding and fresh nonces; without it SCRAM and CRAM-MD5 are not offered.
+    pub(super) channel: Option<Box<Channel>>,
+    pub(super) auth_failures: u8,
     bad_commands: u8,
     shutting_down: bool,
     eof: bool,
@@ -59,6 +63,8 @@ impl<R: QueuedAs> ServerSession<R> {
             events: Events::new(),
             deadlines: Deadlines::new(now),
             data_refused: false,
+            channel: None,
+            auth_failures: 0,
             bad_commands: 0,
             shutting_down: false,
             eof: false,
@@ -70,6 +76,12 @@ impl<R: QueuedAs> ServerSession<R> {
     pub fn after_tls(config: Arc<ServerConfig>, client: ClientFacts, now: Instant) -> Self {
         let client = ClientFacts { helo: String::new(), ..client };
         Self { state: State::Idle, ..Self::new(config, client, now) }
+    }
+
+    /// Says what the connection lends to authentication; without it SCRAM and CRAM-MD5 are not offered. Called right after
+    /// the machine was built, by [`new`](Self::new) and by [`after_tls`](Self::after_tls).
+    pub fn set_channel(&mut self, channel: Channel) {
+        self.channel = Some(Box::new(channel));
     }
 
     /// Greets with 220. The driver has checked, right before, that the client has not talked early.
@@ -214,7 +226,9 @@ impl<R: QueuedAs> ServerSession<R> {
         }
         if self.eof {
             self.close();
-        } else if self.shutting_down && matches!(self.state, State::Idle | State::Failed) {
+        } else if self.shutting_down
+            && matches!(self.state, State::Idle | State::Failed | State::Authenticating(_))
+        {
             replies::shutting_down(&self.config.hostname).write(&mut self.out);
             self.close();
         }

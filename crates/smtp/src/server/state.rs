@@ -6,6 +6,7 @@ use super::event::{EtrnTarget, MailCommand, Transaction};
 use crate::framing::chunk::Chunk;
 use crate::framing::dot::DotReader;
 use crate::framing::meter::Meter;
+use crate::sasl::server::Exchange;
 
 /// Where the session is.
 #[derive(Debug)]
@@ -26,9 +27,11 @@ pub(super) enum State {
     Swallow(Chunk, Box<Reply>, AfterSwallow),
     /// A chunk failed; commands are read.
     Failed,
+    /// Inside AUTH; lines are read.
+    Authenticating(Box<Exchange>),
     /// A question is out; nothing is read.
     Asked(Asked),
-    /// TLS starts; nothing is read any more.
+    /// TLS starts, or the roles turn; nothing is read any more.
     Spent,
     /// 221, 421 or the end of the stream; nothing is read any more.
     Closed,
@@ -44,6 +47,10 @@ pub(super) enum Asked {
     Queued,
     StartTls,
     Etrn(EtrnTarget),
+    ScramKeys(Box<Exchange>),
+    Auth(Box<Exchange>),
+    Atrn,
+    Turn,
 }
 
 /// Whether octets already stood behind DATA, which must not be read as commands when it is refused.

@@ -1,7 +1,7 @@
 //! The verb table: where a verb is legal, whether it ends a pipelined group, how long its line may be.
 
 use crate::grammar::verb::Verb;
-use crate::limits::MAX_COMMAND_LINE;
+use crate::limits::{MAX_AUTH_LINE, MAX_COMMAND_LINE};
 
 /// Where in the dialogue a command comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,12 @@ pub(crate) const fn row(verb: Verb) -> Row {
         Verb::StartTls => (NO_TRANSACTION, true, true),
         // [1985-5] not between MAIL and the end of content.
         Verb::Etrn => (NO_TRANSACTION, true, false),
+        // [4954-4-sequence] [2645-5.2.1-sequence]
         Verb::Auth | Verb::Atrn | Verb::Turn => (Phase::Ready.bit(), true, false),
     };
-    Row { legal, ends_group, before_tls, max_line: MAX_COMMAND_LINE }
+    let max_line = match verb {
+        Verb::Auth | Verb::Atrn => MAX_AUTH_LINE,
+        _ => MAX_COMMAND_LINE,
+    };
+    Row { legal, ends_group, before_tls, max_line }
 }

@@ -81,6 +81,10 @@ pub(crate) fn config(words: &[String]) -> ServerConfig {
     let has = |word: &str| words.iter().any(|known| known == word);
     let number = |word: &str| words.iter().find_map(|known| known.strip_prefix(word)?.parse::<u64>().ok());
     ServerConfig {
+        service: service(&has),
+        auth: AuthOffer { mechanisms: Mechanisms::NONE, cleartext: false },
+        atrn: has("atrn"),
+        turn: has("turn"),
         hostname: Domain::parse("mx2.example.net").unwrap(),
         starttls: has("starttls"),
         tls_required: has("tls-required"),

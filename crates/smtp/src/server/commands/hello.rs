@@ -19,7 +19,8 @@ impl<R: QueuedAs> ServerSession<R> {
         self.client.helo.clone_from(&name);
         self.events.push(Event::Hello(name));
         if hello == Hello::Ehlo {
-            replies::ehlo(&mut self.out, &self.config, self.client.tls.is_some());
+            let auth = self.offered_mechanisms();
+            replies::ehlo(&mut self.out, &self.config, self.client.tls.is_some(), auth);
         } else {
             replies::helo(&mut self.out, &self.config.hostname);
         }

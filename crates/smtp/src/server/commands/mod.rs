@@ -1,5 +1,7 @@
 //! What each verb does, once the table has let it through.
 
+mod atrn;
+mod auth;
 mod bdat;
 mod data;
 mod etrn;
@@ -8,3 +10,4 @@ mod mail;
 mod rcpt;
 mod small;
 mod starttls;
+mod turn;

@@ -1,7 +1,7 @@
 //! RCPT, RFC 5321 4.1.1.3.
 
 use crate::ask::Ask;
-use crate::grammar::rcpt;
+use crate::grammar::{Fault, rcpt};
 use crate::server::event::Event;
 use crate::server::question::QueuedAs;
 use crate::server::replies;
@@ -15,6 +15,11 @@ impl<R: QueuedAs> ServerSession<R> {
         let envelope = &transaction.envelope;
         let full = envelope.recipients.len() >= self.config.recipients;
         match rcpt::parse(arguments, envelope.smtputf8) {
+            Ok(command)
+                if !self.config.offers_dsn() && (command.notify.is_some() || command.original.is_some()) =>
+            {
+                self.reject(replies::fault(Fault::UnknownParameter, "RCPT"));
+            }
             Ok(_) if full => self.reject(replies::too_many_recipients()),
             Ok(command) => {
                 let State::Open(transaction) = std::mem::replace(&mut self.state, State::Idle) else {
