@@ -1,7 +1,7 @@
 //! Where asking is answered.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -9,11 +9,13 @@ use restante_queue::{DrainCause, QueueStore, Started, StoreError};
 use restante_smtp::{EtrnAnswer, EtrnTarget};
 use restante_types::{Domain, Network, Reply};
 
+use crate::collect::auth_first;
 use crate::events;
 use crate::flush::FlushError;
-use crate::interval::Intervals;
+use crate::interval::{Intervals, Pair};
+use crate::requester::{self, RequesterHop, RequesterHops};
 use crate::rights::{Asker, PrimaryAddresses, Right, right_of};
-use crate::settings::{DomainTurn, EtrnReply, TurnSettings};
+use crate::settings::{DomainTurn, EtrnFrom, EtrnReply, TurnSettings};
 use crate::targets::{Queues, queues_of};
 
 /// Answers who may ask for which queue, and starts the queues of those who may.
@@ -21,7 +23,10 @@ pub struct TurnDesk {
     store: Arc<dyn QueueStore>,
     primaries: Arc<dyn PrimaryAddresses>,
     settings: ArcSwap<TurnSettings>,
-    intervals: Mutex<Intervals>,
+    intervals: Mutex<Intervals<Pair>>,
+    /// Askers of ATRN who were told that there is nothing, by identity.
+    polls: Mutex<Intervals<String>>,
+    requesters: Arc<RequesterHops>,
     /// The rules of a node that is not held here: nobody may ask.
     nobody: DomainTurn,
 }
@@ -37,6 +42,8 @@ struct Permitted<'a> {
     queue: Domain,
     rules: &'a DomainTurn,
     right: Right,
+    /// Where its mail goes, if not to the primary on file.
+    hop: Option<RequesterHop>,
 }
 
 /// What starting the permitted queues came to.
@@ -62,6 +69,8 @@ impl TurnDesk {
             primaries,
             settings: ArcSwap::from_pointee(settings),
             intervals: Mutex::default(),
+            polls: Mutex::default(),
+            requesters: Arc::default(),
             nobody: DomainTurn::default(),
         }
     }
@@ -75,15 +84,19 @@ impl TurnDesk {
     ///
     /// # Errors
     /// The refusal to send: 459 4.7.1, the same for what is not held here and for what the asker may not ask for;
-    /// 458 4.3.0 when it may, but not now.
+    /// 458 4.3.0 when it may, but not now; 530 where the domain asks for AUTH.
     pub fn etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
         // [1985-5.1-at-once] All of this is in memory; the mail flows later, on another connection.
         let settings = self.settings.load();
         let queues = queues_of(target, &settings, &self.nobody, &*self.store);
         // [1985-5.1-decision] Authorisation comes before every other check, so that a stranger learns nothing from the others.
-        let permitted = self.permitted(asker, queues);
+        let wants_auth = wants_auth(asker, &queues);
+        let permitted = self.permitted(asker, queues, &settings, now);
         let Some(right) = permitted.iter().map(|one| one.right).min() else {
             events::etrn_refused(asker, target, self.rules_of(target, &settings));
+            if wants_auth {
+                return Err(auth_first());
+            }
             // [1985-5.1-459] One text for unknown and forbidden.
             return Err(Reply::new(459, (4, 7, 1), "Node not allowed: not held here, or not for you"));
         };
@@ -114,10 +127,20 @@ impl TurnDesk {
         Ok(started)
     }
 
-    fn permitted<'a>(&self, asker: &Asker, queues: Queues<'a>) -> Vec<Permitted<'a>> {
+    fn permitted<'a>(
+        &self,
+        asker: &Asker,
+        queues: Queues<'a>,
+        settings: &TurnSettings,
+        now: Instant,
+    ) -> Vec<Permitted<'a>> {
         let judge = |(queue, rules): (Domain, &'a DomainTurn)| {
             let right = right_of(asker, &queue, rules, &*self.primaries)?;
-            Some(Permitted { queue, rules, right })
+            // [1985-requester] Only who proved to own the domain gets its mail to where it is; for others it goes to the primary on file.
+            let port = rules.requester_port.filter(|_| right == Right::Owner);
+            let hop = port.map(|port| requester::hop(asker, port, settings, now)).transpose();
+            let hop = hop.map_err(|why| events::requester_refused(asker, &queue, why)).ok()?;
+            Some(Permitted { queue, rules, right, hop })
         };
         queues.into_iter().filter_map(judge).collect()
     }
@@ -146,6 +169,11 @@ impl TurnDesk {
                 tally.messages += stats.messages;
                 continue;
             }
+            // Before the drain, which may look at once.
+            if !one.hop.as_ref().is_none_or(|hop| self.requesters.put(&one.queue, hop.clone(), now)) {
+                tally.error = Some(StoreError::Unavailable("too many requesters at one time".into()));
+                continue;
+            }
             match self.store.start_drain(&one.queue, DrainCause::Etrn) {
                 Ok(started) => {
                     tally.started += 1;
@@ -163,18 +191,41 @@ impl TurnDesk {
         if one.right == Right::Owner {
             return None;
         }
-        self.intervals().remaining(&one.queue, network, now)
+        self.intervals().remaining(&(one.queue.clone(), network), now)
     }
 
     fn begin_interval(&self, one: &Permitted<'_>, network: Network, now: Instant) {
         if one.right != Right::Owner {
-            self.intervals().start(&one.queue, network, now, one.rules.etrn_interval);
+            self.intervals().start(&(one.queue.clone(), network), now, one.rules.etrn_interval);
         }
     }
 
-    fn intervals(&self) -> std::sync::MutexGuard<'_, Intervals> {
+    fn intervals(&self) -> MutexGuard<'_, Intervals<Pair>> {
         self.intervals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(crate) fn polls(&self) -> MutexGuard<'_, Intervals<String>> {
+        self.polls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn settings(&self) -> Arc<TurnSettings> {
+        self.settings.load_full()
+    }
+
+    pub(crate) fn store(&self) -> &dyn QueueStore {
+        &*self.store
+    }
+
+    /// The addresses of requesters that wait for their drains; for whoever runs drains that an ETRN started.
+    #[must_use]
+    pub fn requesters(&self) -> Arc<RequesterHops> {
+        Arc::clone(&self.requesters)
+    }
+}
+
+/// [1985-530] 530: a domain asks for AUTH, and the asker has not proved anything yet.
+fn wants_auth(asker: &Asker, queues: &Queues<'_>) -> bool {
+    asker.identity.is_none() && queues.values().any(|rules| rules.etrn_from.contains(&EtrnFrom::Auth))
 }
 
 /// [1985-5.1-458] 458: the asker may ask, but nothing could be started now. Trouble weighs more than haste.

@@ -1,11 +1,15 @@
 //! One function per event that an operator greps for.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use restante_queue::StoreError;
-use restante_smtp::{EtrnAnswer, EtrnTarget};
-use restante_types::{Domain, Printable, canonical};
+use restante_smtp::{EtrnAnswer, EtrnTarget, Identity, Mechanism};
+use restante_types::{Domain, Printable, Reply, canonical};
 
+use crate::accounts::Cause;
+use crate::limits::NAMES_IN_A_LINE;
+use crate::requester::NoHop;
 use crate::rights::{Asker, Right};
 use crate::settings::DomainTurn;
 
@@ -95,4 +99,68 @@ pub(crate) fn too_many_queues(looked_at: usize) {
 /// The operator asked for a drain.
 pub(crate) fn flush(domain: &Domain, messages: u64, running: bool) {
     tracing::info!(event = "flush", domain = %domain, messages, running);
+}
+
+/// Somebody proved to own an account.
+pub(crate) fn auth_ok(client: IpAddr, identity: &Identity, mechanism: Mechanism, tls: bool) {
+    tracing::info!(
+        event = "auth_ok",
+        client = %canonical(client),
+        account = %Printable::from(identity.0.as_str()),
+        mechanism = %mechanism,
+        tls,
+    );
+}
+
+/// [4954-9-log] Somebody did not. Address, account and mechanism stand in one line, for fail2ban; what was shown never does.
+pub(crate) fn auth_failed(client: IpAddr, account: &str, mechanism: Mechanism, cause: Cause) {
+    tracing::warn!(
+        event = "auth_failed",
+        client = %canonical(client),
+        account = %Printable::from(account),
+        mechanism = %mechanism,
+        cause = %cause,
+    );
+}
+
+/// An owner asked, and its mail cannot go to where it asked from.
+pub(crate) fn requester_refused(asker: &Asker, queue: &Domain, why: NoHop) {
+    tracing::warn!(
+        event = "requester_refused",
+        client = %canonical(asker.address),
+        identity = %who(asker),
+        domain = %queue,
+        why = %why,
+    );
+}
+
+/// ATRN was asked for.
+pub(crate) fn atrn(asker: &Asker, named: &[Domain], answer: &Result<Vec<Domain>, Reply>) {
+    let asked = names(named);
+    told("atrn", asker, &asked, answer);
+}
+
+/// TURN was asked for.
+pub(crate) fn turn(asker: &Asker, answer: &Result<Vec<Domain>, Reply>) {
+    told("turn", asker, "", answer);
+}
+
+fn told(event: &'static str, asker: &Asker, asked: &str, answer: &Result<Vec<Domain>, Reply>) {
+    let (client, identity) = (canonical(asker.address), who(asker));
+    match answer {
+        Ok(queues) => {
+            let queues = names(queues);
+            tracing::info!(event, client = %client, identity = %identity, asked, queues = %queues, granted = true);
+        }
+        Err(reply) => {
+            tracing::info!(event, client = %client, identity = %identity, asked, reply = %reply, granted = false);
+        }
+    }
+}
+
+/// The first few names; a list of a thousand would be no line of a log.
+fn names(domains: &[Domain]) -> String {
+    let shown: Vec<&str> = domains.iter().take(NAMES_IN_A_LINE).map(Domain::as_str).collect();
+    let more = if domains.len() > NAMES_IN_A_LINE { ",…" } else { "" };
+    format!("{}{more}", shown.join(","))
 }

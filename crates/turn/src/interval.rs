@@ -1,36 +1,50 @@
 //! The minimum interval between two requests.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use restante_types::{Domain, Network};
 
 use crate::limits::MAX_INTERVALS;
 
-/// When each network last asked for each queue with success. Counted per pair, so that what one asker does never
-/// uses up another's interval.
-#[derive(Debug, Default)]
-pub(crate) struct Intervals {
-    /// The end of the interval of each pair.
-    until: HashMap<(Domain, Network), Instant>,
+/// What an unauthenticated asker's interval is counted by: per pair, so that what one asker does never uses up another's.
+pub(crate) type Pair = (Domain, Network);
+
+/// When each asker last asked with success.
+#[derive(Debug)]
+pub(crate) struct Intervals<K> {
+    /// The end of each interval.
+    until: HashMap<K, Instant>,
 }
 
-impl Intervals {
-    /// How long the pair still has to wait; `None` if it need not.
-    pub(crate) fn remaining(&self, queue: &Domain, asker: Network, now: Instant) -> Option<Duration> {
-        let until = self.until.get(&(queue.clone(), asker))?;
+impl<K> Default for Intervals<K> {
+    fn default() -> Self {
+        Self { until: HashMap::new() }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Intervals<K> {
+    /// How long this asker still has to wait; `None` if it need not.
+    pub(crate) fn remaining(&self, key: &K, now: Instant) -> Option<Duration> {
+        let until = self.until.get(key)?;
         until.checked_duration_since(now).filter(|rest| !rest.is_zero())
     }
 
-    /// Starts the pair's interval.
-    pub(crate) fn start(&mut self, queue: &Domain, asker: Network, now: Instant, interval: Duration) {
+    /// Starts its interval.
+    pub(crate) fn start(&mut self, key: &K, now: Instant, interval: Duration) {
         if interval.is_zero() {
             return;
         }
         if self.until.len() >= MAX_INTERVALS {
             self.make_room(now);
         }
-        self.until.insert((queue.clone(), asker), now + interval);
+        self.until.insert(key.clone(), now + interval);
+    }
+
+    /// It need not wait.
+    pub(crate) fn forget(&mut self, key: &K) {
+        self.until.remove(key);
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -64,12 +78,12 @@ mod tests {
         let (start, span) = (Instant::now(), Duration::from_secs(15));
         let (a, b): (Domain, Domain) = ("a.example".parse().unwrap(), "b.example".parse().unwrap());
         let mut intervals = Intervals::default();
-        intervals.start(&a, network(1), start, span);
+        intervals.start(&(a.clone(), network(1)), start, span);
         let later = start + Duration::from_secs(5);
-        assert_eq!(intervals.remaining(&a, network(1), later), Some(Duration::from_secs(10)));
-        assert_eq!(intervals.remaining(&a, network(2), later), None);
-        assert_eq!(intervals.remaining(&b, network(1), later), None);
-        assert_eq!(intervals.remaining(&a, network(1), start + span), None);
+        assert_eq!(intervals.remaining(&(a.clone(), network(1)), later), Some(Duration::from_secs(10)));
+        assert_eq!(intervals.remaining(&(a.clone(), network(2)), later), None);
+        assert_eq!(intervals.remaining(&(b.clone(), network(1)), later), None);
+        assert_eq!(intervals.remaining(&(a.clone(), network(1)), start + span), None);
     }
 
     #[test]
@@ -78,12 +92,12 @@ mod tests {
         let domain: Domain = "a.example".parse().unwrap();
         let mut intervals = Intervals::default();
         for n in 0..3 * MAX_INTERVALS {
-            intervals.start(&domain, network(n), start + Duration::from_micros(n as u64), span);
+            intervals.start(&(domain.clone(), network(n)), start + Duration::from_micros(n as u64), span);
             assert!(intervals.until.len() <= MAX_INTERVALS);
         }
         let end = start + Duration::from_secs(1);
-        assert!(intervals.remaining(&domain, network(3 * MAX_INTERVALS - 1), end).is_some());
-        assert!(intervals.remaining(&domain, network(0), end).is_none());
+        assert!(intervals.remaining(&(domain.clone(), network(3 * MAX_INTERVALS - 1)), end).is_some());
+        assert!(intervals.remaining(&(domain.clone(), network(0)), end).is_none());
     }
 
     #[test]
@@ -92,7 +106,7 @@ mod tests {
         let domain: Domain = "a.example".parse().unwrap();
         let mut intervals = Intervals::default();
         for n in 0..2 * MAX_INTERVALS {
-            intervals.start(&domain, network(n), start, span);
+            intervals.start(&(domain.clone(), network(n)), start, span);
             assert!(intervals.until.len() <= MAX_INTERVALS);
         }
     }

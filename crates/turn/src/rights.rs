@@ -53,6 +53,7 @@ pub(crate) fn right_of(
             EtrnFrom::Network(network) => network.contains(address).then_some(Right::Address),
             EtrnFrom::Primary => primaries.is_primary(queue, address).then_some(Right::Address),
             EtrnFrom::Any => Some(Right::Anybody),
+            EtrnFrom::Auth => None,
         })
         .max()
 }

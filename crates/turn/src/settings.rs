@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ pub enum EtrnFrom {
     Primary,
     /// Everybody; such an asker is told nothing but 250.
     Any,
+    /// Nobody by itself: who may not ask, and has not authenticated, is told to do so (530), which tells that the domain is
+    /// held here.
+    Auth,
 }
 
 /// A text that is no item of `etrn-from`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("neither \"primary\" nor \"any\" nor a network like \"192.0.2.7\" or \"2001:db8::/32\"")]
+#[error("neither \"primary\" nor \"any\" nor \"auth\" nor a network like \"192.0.2.7\" or \"2001:db8::/32\"")]
 pub struct EtrnFromError;
 
 impl FromStr for EtrnFrom {
@@ -29,6 +33,7 @@ impl FromStr for EtrnFrom {
         match text {
             "primary" => Ok(Self::Primary),
             "any" => Ok(Self::Any),
+            "auth" => Ok(Self::Auth),
             _ => text.parse().map(Self::Network).map_err(|_| EtrnFromError),
         }
     }
@@ -40,6 +45,7 @@ impl fmt::Display for EtrnFrom {
             Self::Network(network) => network.fmt(f),
             Self::Primary => f.write_str("primary"),
             Self::Any => f.write_str("any"),
+            Self::Auth => f.write_str("auth"),
         }
     }
 }
@@ -74,6 +80,19 @@ pub struct DomainTurn {
     pub identities: BTreeSet<String>,
     /// SHA-256 of client certificates that own the domain.
     pub certificates: BTreeSet<[u8; 32]>,
+    /// `deliver-to = "requester"`: what an owner asks for goes to the address that asked, at this port.
+    pub requester_port: Option<u16>,
+}
+
+/// What the desk knows of an account. The domains it owns are in [`DomainTurn::identities`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountTurn {
+    /// `turn`: RFC 821's TURN is served.
+    pub turn: bool,
+    /// `allow-cleartext`: ATRN and TURN without TLS.
+    pub allow_cleartext: bool,
+    /// SHA-256 of its certificates.
+    pub certificates: BTreeSet<[u8; 32]>,
 }
 
 /// The configuration of the desk; replaced as a whole on reload.
@@ -83,6 +102,12 @@ pub struct TurnSettings {
     pub domains: DomainMap<DomainTurn>,
     /// `[[group]]`: configured domains by the group's name in lower case.
     pub groups: BTreeMap<String, Vec<Domain>>,
+    /// Accounts by their names.
+    pub accounts: BTreeMap<String, AccountTurn>,
+    /// Outside addresses that are us: mail is never delivered there on request.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whether an address is one of this machine's.
+    pub is_local: Option<fn(IpAddr) -> bool>,
 }
 
 #[cfg(test)]
@@ -91,7 +116,7 @@ mod tests {
 
     #[test]
     fn items_of_etrn_from_read_back() {
-        for text in ["primary", "any", "192.0.2.0/24", "2001:db8::/32"] {
+        for text in ["primary", "any", "auth", "192.0.2.0/24", "2001:db8::/32"] {
             assert_eq!(text.parse::<EtrnFrom>().unwrap().to_string(), text);
         }
         assert_eq!("192.0.2.7".parse::<EtrnFrom>().unwrap().to_string(), "192.0.2.7/32");

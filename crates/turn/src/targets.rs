@@ -60,6 +60,23 @@ fn group<'a>(members: &[Domain], settings: &'a TurnSettings, store: &dyn QueueSt
     queues
 }
 
+/// All queues of an account: its configured domains, with the queues below those that say `subdomains = true`.
+pub(crate) fn queues_of_identity<'a>(
+    identity: &str,
+    settings: &'a TurnSettings,
+    store: &dyn QueueStore,
+) -> Queues<'a> {
+    let is_its = |rules: &DomainTurn| rules.identities.contains(identity);
+    let configured = settings.domains.iter().filter(|(_, rules)| is_its(rules));
+    let mut queues: Queues<'a> = configured.map(|(name, rules)| (name.clone(), rules)).collect();
+    if queues.values().any(|rules| rules.subdomains) {
+        let its =
+            |configured: &Domain| settings.domains.find(configured).is_some_and(|(_, rules)| is_its(rules));
+        add_made_queues(&mut queues, settings, store, |_, configured| its(configured));
+    }
+    queues
+}
+
 /// Adds queues that exist in the store because a parent says `subdomains = true`.
 fn add_made_queues<'a>(
     queues: &mut Queues<'a>,
