@@ -3,6 +3,7 @@
 //! Nothing here decides anything about mail. Every wait has a deadline, every buffer a bound (see `limits`).
 
 mod buffers;
+mod channel;
 mod client_loop;
 mod connect;
 mod events;
@@ -11,6 +12,7 @@ mod listen;
 mod server_loop;
 mod stream;
 mod tls_client;
+mod tls_trust;
 mod tls_server;
 mod tls_watch;
 
@@ -23,3 +25,4 @@ pub use server_loop::{Connection, Ended, ServerHandler, Stop, serve};
 pub use stream::{Early, Stream};
 pub use tls_client::ClientTls;
 pub use tls_server::{ServerTls, TlsError};
+pub use tls_trust::Trust;

@@ -141,6 +141,22 @@ impl Stream {
         Ok(Self { io: Io::Client(Box::new(tls)), peer: self.peer, facts })
     }
 
+    /// [9266-2] `tls-exporter`; [9266-4.2] only where TLS is 1.3.
+    pub(crate) fn binding(&self) -> Option<[u8; 32]> {
+        const LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+        let is_new = |state: &CommonState| state.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        match &self.io {
+            Io::Plain(_) => None,
+            Io::Server(tls) if is_new(tls.get_ref().1) => {
+                tls.get_ref().1.export_keying_material([0; 32], LABEL, Some(b"")).ok()
+            }
+            Io::Client(tls) if is_new(tls.get_ref().1) => {
+                tls.get_ref().1.export_keying_material([0; 32], LABEL, Some(b"")).ok()
+            }
+            Io::Server(_) | Io::Client(_) => None,
+        }
+    }
+
     fn tcp(&self) -> &TcpStream {
         match &self.io {
             Io::Plain(tcp) => tcp,
@@ -170,7 +186,7 @@ fn facts_of(state: &CommonState) -> TlsFacts {
     TlsFacts { version, cipher, peer_fingerprint }
 }
 
-fn fingerprint(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let sha256 = suite.tls13()?.common.hash_provider;
     sha256.hash(certificate).as_ref().try_into().ok()

@@ -38,6 +38,10 @@ impl ClientTls {
         Self { config: Arc::new(config) }
     }
 
+    pub(crate) fn of(config: ClientConfig) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
     pub(crate) const fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }

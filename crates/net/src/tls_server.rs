@@ -38,6 +38,9 @@ pub enum TlsError {
     /// Certificate and key do not fit together, or the key is of a kind that is not supported.
     #[error("certificate and key: {0}")]
     Pair(rustls::Error),
+    /// Nobody is known who could vouch for a certificate.
+    #[error("certificate authorities: {0}")]
+    Authorities(String),
     /// The handshake failed.
     #[error("TLS handshake: {0}")]
     Handshake(io::Error),
@@ -47,6 +50,16 @@ pub enum TlsError {
     /// There is TLS on the stream already.
     #[error("TLS inside TLS")]
     Twice,
+}
+
+impl TlsError {
+    /// Whether the peer's certificate is the trouble: somebody answers, but not whom we trust.
+    #[must_use]
+    pub fn is_certificate(&self) -> bool {
+        let Self::Handshake(error) = self else { return false };
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+    }
 }
 
 /// The certificate and key that we show, reloaded when their files change. A new pair that is bad leaves the old
@@ -118,20 +131,28 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 fn read_pair(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let pem = |path: &Path, source| TlsError::Pem { path: path.to_owned(), source };
-    let octets = read_bounded(certificate)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
-    let chain = chain.map_err(|source| pem(certificate, source))?;
-    if chain.is_empty() {
-        return Err(pem(certificate, rustls::pki_types::pem::Error::NoItemsFound));
-    }
-    let key = PrivateKeyDer::from_pem_slice(&read_bounded(key)?).map_err(|source| pem(key, source))?;
+    let (chain, key) = (read_certificates(certificate)?, read_key(key)?);
     ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Pair)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(TlsError::Pair)
+}
+
+/// The certificates of a PEM file, one at least.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |source| TlsError::Pem { path: path.to_owned(), source };
+    let octets = read_bounded(path)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    let chain = chain.map_err(pem)?;
+    if chain.is_empty() { Err(pem(rustls::pki_types::pem::Error::NoItemsFound)) } else { Ok(chain) }
+}
+
+/// The private key of a PEM file.
+pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = |source| TlsError::Pem { path: path.to_owned(), source };
+    PrivateKeyDer::from_pem_slice(&read_bounded(path)?).map_err(pem)
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -38,6 +38,11 @@ impl<R: QueuedAs> ServerSession<R> {
                 self.achieved();
                 State::Idle
             }
+            (Asked::Queued, Granted::Taken(reply)) => {
+                reply.write(&mut self.out);
+                self.achieved();
+                State::Idle
+            }
             (Asked::StartTls, Granted::StartTls) => {
                 self.say(replies::STARTTLS);
                 State::Spent

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
-use restante_types::{QueueId, Recipient};
+use restante_types::{QueueId, Recipient, Reply, Severity};
 
 use super::event::EtrnAnswer;
 use crate::sasl::{Identity, ScramKeys};
@@ -25,6 +25,8 @@ pub enum Granted {
     Begin,
     /// [`Queued`]
     Queued(QueueId),
+    /// [`Queued`], in somebody else's words.
+    Taken(Reply),
     /// [`StartTls`]
     StartTls,
     /// [`Etrn`]
@@ -93,7 +95,10 @@ impl<R> sealed::Sealed for Queued<R> {}
 impl<R: QueuedAs> Question for Queued<R> {
     type Proof = R;
     fn granted(receipt: R) -> Granted {
-        Granted::Queued(receipt.queue_id())
+        match receipt.reply() {
+            Some(reply) if reply.severity() == Severity::Completed => Granted::Taken(reply),
+            _ => Granted::Queued(receipt.queue_id()),
+        }
     }
 }
 
@@ -171,4 +176,9 @@ impl Question for Turn {
 pub trait QueuedAs {
     /// For `250 2.0.0 queued as …`.
     fn queue_id(&self) -> QueueId;
+
+    /// The words of whoever took the message, where that was not our queue: a 2yz.
+    fn reply(&self) -> Option<Reply> {
+        None
+    }
 }
