@@ -1,5 +1,6 @@
 //! How messages get over one connection: the seam between a drain and the courier.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Errand {
     pub settings: Arc<DeliverySettings>,
     /// What TLS must be.
     pub tls: TlsPolicy,
+    /// SHA-256 of certificates: without one of them shown after STARTTLS nothing goes, whatever `tls` says.
+    pub certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
     /// Where to.
     pub hop: Hop,
     /// For the TCP connection.

@@ -6,6 +6,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -52,6 +53,14 @@ impl Courier {
         let name = server_name(&errand.hop);
         let party = Party { config: &config, tls: &self.tls, name: &name };
         let connection = Box::pin(greet(stream, &party, layer)).await?;
+        if let Some(certificates) = &errand.certificates
+            && !is_shown(&connection, certificates)
+        {
+            events::stranger(errand.feed.domain(), hop);
+            drop(greet::farewell(connection).await);
+            let text = "the server there does not show the certificate on file";
+            return Ok(Trip::Unused(Reply::new(450, (4, 7, 5), text)));
+        }
         Ok(carry_over(connection, &errand.feed, hop).await)
     }
 }
@@ -61,6 +70,7 @@ impl Carrier for Courier {
     async fn carry(&self, errand: Errand) -> Trip {
         let hop = errand.hop.to_string();
         let layer = match errand.tls {
+            _ if errand.certificates.is_some() => Layer::Required,
             TlsPolicy::Opportunistic => Layer::IfOffered,
             TlsPolicy::Require => Layer::Required,
             // Never in clear, and never verified with less than what was asked for.
@@ -82,8 +92,26 @@ impl Carrier for Courier {
     }
 }
 
+/// [2645-5.3-greeting] From a connection that was turned to a customer that is ready for mail. It may call itself what
+/// it likes: it called us, so this is no loop of routes.
+///
+/// Returns the reply to record where it is not: what it said, or ours for it.
+pub(crate) async fn turned_ready(
+    stream: Stream,
+    settings: &DeliverySettings,
+    hop: &str,
+) -> Result<ClientConnection<Stream>, Reply> {
+    let config = Arc::new(ClientConfig { own_names: Vec::new(), ..config(settings) });
+    greet::turned(stream, &config).await.map_err(|end| said(&end, hop).unwrap_or_else(|| lost(hop)))
+}
+
+/// Says QUIT on a connection over which nothing is to be sent; the reply to record where it ends otherwise.
+pub(crate) async fn farewell(connection: ClientConnection<Stream>, hop: &str) -> Option<Reply> {
+    said(&greet::farewell(connection).await, hop)
+}
+
 /// Carries over a connection whose server is ready for mail: one we opened, or one that was turned.
-async fn carry_over(connection: ClientConnection<Stream>, feed: &Feed, hop: &str) -> Trip {
+pub(crate) async fn carry_over(connection: ClientConnection<Stream>, feed: &Feed, hop: &str) -> Trip {
     let over = Box::pin(Round::new(connection, feed, hop).run()).await;
     let reply = match (&over.store, said(&over.end, hop)) {
         (Some(_), _) => Some(Reply::new(451, (4, 3, 0), "our own store failed")),
@@ -95,6 +123,12 @@ async fn carry_over(connection: ClientConnection<Stream>, feed: &Feed, hop: &str
         (_, Some(reply), true) => Trip::Broken(reply),
         (_, Some(reply), false) => Trip::Unused(reply),
     }
+}
+
+/// Whether the peer showed one of these certificates, and signed the handshake with its key.
+fn is_shown(connection: &ClientConnection<Stream>, certificates: &BTreeSet<[u8; 32]>) -> bool {
+    let shown = connection.stream().tls().and_then(|facts| facts.peer_fingerprint);
+    shown.is_some_and(|shown| certificates.contains(&shown))
 }
 
 fn config(settings: &DeliverySettings) -> ClientConfig {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_queue::QueueStore;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -17,9 +17,12 @@ use crate::dispatch::Dispatcher;
 use crate::drain::{Context, Stop};
 use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
-use crate::limits::LAST_SETTLE;
+use crate::limits::{LAST_SETTLE, TURNED_WAITING};
+use crate::requester::Requesters;
 use crate::resolve::Lookup;
+use crate::reversals;
 use crate::settings::DeliverySettings;
+use crate::turned::Turned;
 
 /// What delivery works with.
 pub struct DeliveryParts {
@@ -31,6 +34,8 @@ pub struct DeliveryParts {
     pub lookup: Arc<dyn Lookup>,
     /// The way over one connection.
     pub carrier: Arc<dyn Carrier>,
+    /// Who asked for a drain to its own address.
+    pub requesters: Arc<dyn Requesters>,
     /// The time.
     pub clock: Clock,
 }
@@ -41,6 +46,8 @@ pub struct Delivery {
     book: Arc<PrimaryBook>,
     lookup: Arc<dyn Lookup>,
     dispatcher: Task,
+    reversals: Task,
+    door: mpsc::Sender<Turned>,
     _book_keeper: Task,
     _housekeeping: Task,
 }
@@ -58,7 +65,7 @@ impl Delivery {
     /// Starts dispatching, the book of primaries and housekeeping. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(parts: DeliveryParts) -> Self {
-        let DeliveryParts { store, settings, lookup, carrier, clock } = parts;
+        let DeliveryParts { store, settings, lookup, carrier, requesters, clock } = parts;
         let (stop, stopped) = watch::channel(Stop::Run);
         let (book, wanted) = PrimaryBook::new(settings.clone(), store.clone());
         let book_keeper = tokio::spawn(book.clone().keep(lookup.clone(), wanted));
@@ -68,12 +75,24 @@ impl Delivery {
         let asked = lookup.clone();
         let ahead = AheadBudget::default();
         let failures = Mutex::new(HashMap::new());
-        let context =
-            Arc::new(Context { store, settings, lookup, carrier, clock, ahead, stop: stopped, failures });
+        let context = Arc::new(Context {
+            store,
+            settings,
+            lookup,
+            carrier,
+            requesters,
+            clock,
+            ahead,
+            stop: stopped,
+            failures,
+        });
+        let (door, calls) = mpsc::channel(TURNED_WAITING);
         Self {
             stop,
             book,
             lookup: asked,
+            door,
+            reversals: Task(tokio::spawn(reversals::run(context.clone(), calls))),
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
             _housekeeping: Task(tokio::spawn(housekeeping.run())),
@@ -86,6 +105,13 @@ impl Delivery {
         self.book.clone()
     }
 
+    /// Where connections that were turned are handed in. Each is drained by a task of its own; a full channel means that
+    /// no more can be taken now.
+    #[must_use]
+    pub fn door(&self) -> mpsc::Sender<Turned> {
+        self.door.clone()
+    }
+
     /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once. Drains that run keep what they started with.
     pub fn reloaded(&self) {
         self.lookup.reload();
@@ -96,11 +122,14 @@ impl Delivery {
     /// What was answered until then is recorded before this returns.
     pub async fn shutdown(mut self, grace: Duration) {
         self.stop.send_replace(Stop::Finish);
-        if timeout(grace, &mut self.dispatcher.0).await.is_ok() {
+        let (dispatcher, reversals) = (&mut self.dispatcher.0, &mut self.reversals.0);
+        // One that has ended must not be asked again.
+        let mut all = Box::pin(async { tokio::join!(dispatcher, reversals) });
+        if timeout(grace, &mut all).await.is_ok() {
             return;
         }
         self.stop.send_replace(Stop::Now);
         // What is not back by now is cut off with its tasks.
-        let _ = timeout(LAST_SETTLE, &mut self.dispatcher.0).await;
+        let _ = timeout(LAST_SETTLE, all).await;
     }
 }

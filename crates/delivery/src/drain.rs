@@ -2,8 +2,9 @@
 
 mod fleet;
 mod report;
+mod turned;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -17,12 +18,14 @@ use crate::carrier::Carrier;
 use crate::events;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
+use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
-use crate::route::{self, NoRoute, Route};
+use crate::route::{self, Hop, NoRoute, Ourselves};
 use crate::settings::{DeliverySettings, DomainDelivery, Mode};
 
 use fleet::Fleet;
 pub(crate) use fleet::Trouble;
+pub(crate) use turned::run as turned;
 
 /// The result of a drain that a shutdown ended.
 const SHUTTING_DOWN: &str = "the server was shut down";
@@ -44,6 +47,7 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) carrier: Arc<dyn Carrier>,
+    pub(crate) requesters: Arc<dyn Requesters>,
     pub(crate) clock: Clock,
     pub(crate) ahead: AheadBudget,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -122,6 +126,11 @@ impl Drain<'_> {
     }
 
     async fn deliver(&self, owner: &FeedOwner) -> Ending {
+        // [1985-requester-once] Only who asked by ETRN, and only this once.
+        let asked = self.cause == DrainCause::Etrn;
+        if let Some(requester) = asked.then(|| self.context.requesters.take(&self.domain)).flatten() {
+            return self.deliver_to(owner, requester).await;
+        }
         let primary = &self.delivery.primary;
         let route = route::find(&self.context.lookup, &self.settings, &self.domain, primary);
         let mut stop = self.context.stop.clone();
@@ -133,18 +142,34 @@ impl Drain<'_> {
             }
         };
         match route {
-            Ok(route) => self.travel(owner, route).await,
+            Ok(route) => self.travel(owner, route.hops, None).await,
             Err(NoRoute::Misrouted(why)) => Ending::Misrouted(why),
             Err(NoRoute::Later(why)) => {
                 // RFC 3463 3.5: X.4.3, directory server failure
-                Ending::Unreached(Trouble { reply: Reply::new(451, (4, 4, 3), why), ourselves: false })
+                Ending::unreached(Reply::new(451, (4, 4, 3), why))
             }
         }
     }
 
+    /// [1985-requester] To the address that asked, which must show its certificate.
+    async fn deliver_to(&self, owner: &FeedOwner, requester: Requester) -> Ending {
+        let Requester { address, certificates } = requester;
+        if Ourselves::new(&self.settings).is_address(address.ip()) {
+            let reply = Reply::new(450, (4, 4, 6), "the address that asked is our own");
+            return Ending::unreached(reply);
+        }
+        let hop = Hop { name: None, address, preference: 0 };
+        self.travel(owner, vec![hop], Some(certificates.into())).await
+    }
+
     /// Fleet after fleet, as long as the last one went through and there is more.
-    async fn travel(&self, owner: &FeedOwner, route: Route) -> Ending {
-        let fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, route.hops);
+    async fn travel(
+        &self,
+        owner: &FeedOwner,
+        hops: Vec<Hop>,
+        certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
+    ) -> Ending {
+        let fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, (hops, certificates));
         loop {
             let before = owner.tally().messages;
             let trouble = fleet.travel().await;
@@ -163,7 +188,7 @@ impl Drain<'_> {
                 Some(trouble) => return Ending::Unreached(trouble),
                 None => {
                     let reply = Reply::new(451, (4, 4, 2), "the connection ended without a message");
-                    return Ending::Unreached(Trouble { reply, ourselves: false });
+                    return Ending::unreached(reply);
                 }
             }
         }
@@ -192,6 +217,12 @@ pub(crate) enum Ending {
     Unreached(Trouble),
     /// There is no way but through ourselves, or none at all.
     Misrouted(String),
+}
+
+impl Ending {
+    const fn unreached(reply: Reply) -> Self {
+        Self::Unreached(Trouble { reply, ourselves: false })
+    }
 }
 
 impl Context {

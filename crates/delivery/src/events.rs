@@ -1,10 +1,10 @@
 //! One function per event that an operator greps for; `event=` names and fields are stable.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use restante_net::UpgradeError;
-use restante_queue::{DrainCause, StoreError};
+use restante_queue::{DomainLease, DrainCause, StoreError};
 use restante_types::{Domain, Mailbox, Printable, QueueId, Reply};
 use tokio::task::JoinError;
 
@@ -44,6 +44,38 @@ pub(crate) fn drain_ended(domain: &Domain, cause: DrainCause, tally: &Tally, res
     let Tally { messages, delivered, deferred, failed, .. } = tally;
     let seconds = took.as_secs_f64();
     tracing::info!(event = "drain_ended", %domain, %cause, messages, delivered, deferred, failed, seconds, result);
+}
+
+/// A connection was turned: its customer takes the mail of these domains over it.
+pub(crate) fn turned(identity: &str, client: SocketAddr, cause: DrainCause, leases: &[DomainLease]) {
+    let identity = Printable::from(identity);
+    tracing::info!(event = "turned", %identity, %client, %cause, domains = leases.len());
+    leases.iter().for_each(|lease| drain_started(lease.domain(), cause));
+}
+
+/// A turned connection is over; the leases of its domains are back.
+pub(crate) fn turned_ended(
+    identity: &str,
+    client: SocketAddr,
+    cause: DrainCause,
+    tally: &Tally,
+    result: &str,
+    took: Duration,
+) {
+    let Tally { messages, delivered, deferred, failed, .. } = tally;
+    let (identity, seconds) = (Printable::from(identity), took.as_secs_f64());
+    tracing::info!(
+        event = "turned_ended",
+        %identity,
+        %client,
+        %cause,
+        messages,
+        delivered,
+        deferred,
+        failed,
+        seconds,
+        result
+    );
 }
 
 /// A drain was asked for, but the operator stopped the domain.
@@ -113,6 +145,11 @@ pub(crate) fn housekeeping_failed(domain: &Domain, error: &StoreError) {
 /// TLS with a next hop failed; `again` tells that the mail goes in clear over a second connection.
 pub(crate) fn tls_failed(domain: &Domain, hop: &str, error: &UpgradeError, again: bool) {
     tracing::warn!(event = "tls_failed", %domain, hop, %error, again_in_clear = again);
+}
+
+/// Who asked for the mail to come to its address does not show the certificate on file; nothing was sent.
+pub(crate) fn stranger(domain: &Domain, hop: &str) {
+    tracing::warn!(event = "requester_not_verified", %domain, hop);
 }
 
 /// The content of a message cannot be read; nothing was said about it, it stays.

@@ -31,8 +31,8 @@ pub(crate) use ahead::AheadBudget;
 use lane::Shared;
 pub(crate) use merge::Allowance;
 use merge::Merge;
-pub use state::Tally;
 use state::Step;
+pub use state::Tally;
 
 /// What a courier's window still takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

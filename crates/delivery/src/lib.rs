@@ -1,4 +1,5 @@
-//! Outbound delivery: when (dispatch), where (route), how (courier), and what if not (retry, housekeeping).
+//! Outbound delivery: when (dispatch), where (route), how (courier), and what if not (retry, housekeeping); and over
+//! connections that were turned (turned, reversals).
 
 mod book;
 mod carrier;
@@ -10,10 +11,13 @@ mod events;
 mod feed;
 mod housekeeping;
 pub mod limits;
+mod requester;
 mod resolve;
 mod retry;
+mod reversals;
 mod route;
 mod settings;
+mod turned;
 
 use std::sync::Arc;
 
@@ -24,10 +28,12 @@ pub use carrier::{Carrier, Errand, Trip};
 pub use courier::Courier;
 pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
+pub use requester::{NoRequesters, Requester, Requesters};
 pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
 pub use retry::{RetryList, RetryListError};
 pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route, is_local_address};
 pub use settings::{DeliverySettings, DomainDelivery, Mode, NextHop, NextHopError, SMTP_PORT, TlsPolicy};
+pub use turned::{Leash, SessionLimits, Turned};
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;

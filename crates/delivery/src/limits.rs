@@ -82,3 +82,15 @@ pub const HOUSEKEEPING_CALLS: usize = 64;
 pub const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(20);
 /// Deleted entries can be restored for this long.
 pub const RESTORABLE: Duration = Duration::from_secs(24 * 3600);
+/// Turned connections drained at the same time; beyond it customers are told to come later.
+pub const TURNED_DRAINS: usize = 1000;
+/// Turned connections on their way from the server.
+pub const TURNED_WAITING: usize = 16;
+/// Messages over one turned connection; a customer with more calls again.
+pub const TURNED_MESSAGES: u64 = 100_000;
+/// Octets of content over one turned connection.
+pub const TURNED_OCTETS: u64 = 64 * 1024 * 1024 * 1024;
+/// How long a turned connection is used; a line that crawls must not hold its domains for ever.
+pub const TURNED_TIME: Duration = Duration::from_secs(12 * 3600);
+/// For what is under way when a turned drain is cancelled. The customer that called again waits for it.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(2);

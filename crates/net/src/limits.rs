@@ -36,3 +36,5 @@ pub const CLIENT_READ: usize = 4 * 1024;
 pub const TRANSMIT_AHEAD: usize = 64 * 1024;
 /// For the end of TLS and of the connection, when everything that matters was said.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Names looked at in one client certificate; one would do.
+pub const NAMES_OF_A_CERTIFICATE: usize = 64;

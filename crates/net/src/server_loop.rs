@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use restante_smtp::{ContentSink, Event, QueuedAs, ServerConfig, ServerSession};
-use restante_types::{ClientFacts, Reply};
+use restante_types::{ClientFacts, Domain, Reply};
 use tokio::sync::watch;
 
 use crate::buffers::Buffers;
@@ -32,12 +32,40 @@ pub trait ServerHandler: Send {
     /// Octets went through the machine, perhaps into the sink: the time to relieve it, or to void the content.
     fn flowed(&mut self, session: &mut ServerSession<Self::Proof>) -> impl Future<Output = ()> + Send;
 
-    /// Something happened. STARTTLS and the close are the loop's own and never come here.
+    /// TLS stands now: what the client showed is in `stream`.
+    fn secured(&mut self, _stream: &Stream) {}
+
+    /// The client wants the connection turned: may it? What a yes stands for is taken now and kept until
+    /// [`turned`](Self::turned); if that never comes, because something stood behind the command, it is given back when
+    /// the handler is dropped. The refusal is the reply.
+    fn reverse(
+        &mut self,
+        _session: &ServerSession<Self::Proof>,
+        _wanted: Reversal,
+    ) -> impl Future<Output = Result<(), Reply>> + Send {
+        async { Err(Reply::new(502, (5, 5, 1), "command not implemented")) }
+    }
+
+    /// The yes is out, nothing came early, and the stream is the handler's now: the client is about to greet.
+    fn turned(&mut self, _stream: Stream) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Something happened. STARTTLS, ATRN, TURN and the close are the loop's own and never come here.
     fn event(
         &mut self,
         session: &mut ServerSession<Self::Proof>,
         event: Event<Self::Proof>,
     ) -> impl Future<Output = ()> + Send;
+}
+
+/// How a client asks for the roles to be turned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reversal {
+    /// ATRN for these domains, or for all of the identity's where none is named (RFC 2645).
+    Atrn(Vec<Domain>),
+    /// TURN (RFC 821).
+    Turn,
 }
 
 /// What the program wants of the sessions that run.
@@ -80,6 +108,10 @@ pub enum Ended {
     EarlyTalker,
     /// Octets stood behind STARTTLS: never read as anything.
     EarlyTls,
+    /// Octets stood behind ATRN or TURN: never read as anything.
+    EarlyTurn,
+    /// The roles were turned and the stream was handed over.
+    Turned,
     /// The handshake did not come about.
     TlsFailed(TlsError),
     /// The client took too long to take our answers.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use restante_types::{Reply, TlsFacts, canonical};
+use restante_types::{Domain, Reply, TlsFacts, canonical};
 use rustls::CommonState;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::tls_client::ClientTls;
+use crate::tls_peer::ClientCa;
 use crate::tls_server::TlsError;
 
 /// A connection with what is known about it.
@@ -26,6 +27,7 @@ pub struct Stream {
     io: Io,
     peer: SocketAddr,
     facts: Option<TlsFacts>,
+    names: Vec<Domain>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Stream {
     #[must_use]
     pub fn plain(tcp: TcpStream, peer: SocketAddr) -> Self {
         let peer = SocketAddr::new(canonical(peer.ip()), peer.port());
-        Self { io: Io::Plain(tcp), peer, facts: None }
+        Self { io: Io::Plain(tcp), peer, facts: None, names: Vec::new() }
     }
 
     /// The other end; never an IPv4-mapped address.
@@ -72,6 +74,20 @@ impl Stream {
     #[must_use]
     pub const fn tls(&self) -> Option<&TlsFacts> {
         self.facts.as_ref()
+    }
+
+    /// The names of a client, by a certificate of an authority of ours; see [`ClientCa`](crate::ClientCa).
+    #[must_use]
+    pub fn names(&self) -> &[Domain] {
+        &self.names
+    }
+
+    /// Finds out the client's names.
+    pub(crate) fn name_by(&mut self, ca: &ClientCa) {
+        if let Io::Server(tls) = &self.io {
+            let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+            self.names = ca.names(chain, UnixTime::now());
+        }
     }
 
     /// Looks, without waiting, whether the peer has sent anything that was not read yet.
@@ -120,7 +136,7 @@ impl Stream {
         let tls =
             timeout(limit, handshake).await.map_err(|_| TlsError::Slow)?.map_err(TlsError::Handshake)?;
         let facts = Some(facts_of(tls.get_ref().1));
-        Ok(Self { io: Io::Server(Box::new(tls)), peer: self.peer, facts })
+        Ok(Self { io: Io::Server(Box::new(tls)), peer: self.peer, facts, names: Vec::new() })
     }
 
     /// TLS from here on, we being its client; `name` is what we ask for (SNI) and what a verifier checks.
@@ -138,7 +154,7 @@ impl Stream {
         let tls =
             timeout(limit, handshake).await.map_err(|_| TlsError::Slow)?.map_err(TlsError::Handshake)?;
         let facts = Some(facts_of(tls.get_ref().1));
-        Ok(Self { io: Io::Client(Box::new(tls)), peer: self.peer, facts })
+        Ok(Self { io: Io::Client(Box::new(tls)), peer: self.peer, facts, names: Vec::new() })
     }
 
     /// [9266-2] `tls-exporter`; [9266-4.2] only where TLS is 1.3.

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::events;
 use crate::limits::PEM_FILE;
+use crate::tls_peer::{AnyClient, ClientCa};
 use crate::tls_watch::Stamps;
 
 /// What can be wrong with TLS.
@@ -41,6 +42,14 @@ pub enum TlsError {
     /// Nobody is known who could vouch for a certificate.
     #[error("certificate authorities: {0}")]
     Authorities(String),
+    /// A file does not hold a usable authority for client certificates.
+    #[error("{}: {source}", path.display())]
+    Authority {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rustls::server::VerifierBuilderError,
+    },
     /// The handshake failed.
     #[error("TLS handshake: {0}")]
     Handshake(io::Error),
@@ -69,6 +78,7 @@ pub struct ServerTls {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     current: ArcSwap<ServerConfig>,
+    client_ca: Option<Arc<ClientCa>>,
     /// The files as they were when they were last read, well or badly.
     pub(crate) read: Mutex<Stamps>,
 }
@@ -79,11 +89,23 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`] names the file, or says that the two do not fit together.
     pub fn load(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Arc<Self>, TlsError> {
+        Self::load_with(certificate, key, None)
+    }
+
+    /// As [`load`](Self::load), with an authority whose certificates name clients.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        client_ca: Option<Arc<ClientCa>>,
+    ) -> Result<Arc<Self>, TlsError> {
         let (certificate, key) = (certificate.into(), key.into());
         // Before reading: a change during it is then seen as one by the next look.
         let stamps = Stamps::of(&certificate, &key);
         let current = ArcSwap::from_pointee(read_pair(&certificate, &key)?);
-        Ok(Arc::new(Self { certificate, key, current, read: Mutex::new(stamps) }))
+        Ok(Arc::new(Self { certificate, key, current, client_ca, read: Mutex::new(stamps) }))
     }
 
     /// Reads the files again, whether or not they changed. Connections that stand keep what they have.
@@ -118,7 +140,13 @@ impl ServerTls {
         &self.key
     }
 
-    /// What takes the next handshake.
+    /// Whose certificates name clients.
+    #[must_use]
+    pub fn client_ca(&self) -> Option<&ClientCa> {
+        self.client_ca.as_deref()
+    }
+
+    /// What takes the next handshake. Clients are asked for a certificate; they need not have one.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
@@ -135,7 +163,7 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Pair)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(AnyClient::new(provider()))
         .with_single_cert(chain, key)
         .map_err(TlsError::Pair)
 }
@@ -155,7 +183,7 @@ pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> 
     PrivateKeyDer::from_pem_slice(&read_bounded(path)?).map_err(pem)
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut octets = Vec::new();
     let read = File::open(path).and_then(|file| file.take(PEM_FILE).read_to_end(&mut octets));
     read.map_err(|source| TlsError::File { path: path.to_owned(), source })?;

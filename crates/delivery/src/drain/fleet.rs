@@ -1,5 +1,6 @@
 //! The couriers of one drain: one first, more as long as they pay.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,6 +37,7 @@ struct Plan {
     carrier: Arc<dyn Carrier>,
     settings: Arc<DeliverySettings>,
     tls: TlsPolicy,
+    certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
     hops: Arc<[Hop]>,
     /// The address the last courier tried: the ones before it have failed, so that nobody tries them once more.
     current: Arc<AtomicUsize>,
@@ -47,12 +49,13 @@ impl<'a> Fleet<'a> {
         settings: &Arc<DeliverySettings>,
         delivery: &DomainDelivery,
         owner: &'a FeedOwner,
-        hops: Vec<Hop>,
+        (hops, certificates): (Vec<Hop>, Option<Arc<BTreeSet<[u8; 32]>>>),
     ) -> Self {
         let plan = Plan {
             carrier: context.carrier.clone(),
             settings: settings.clone(),
             tls: delivery.tls,
+            certificates,
             hops: hops.into(),
             current: Arc::default(),
         };
@@ -131,6 +134,7 @@ async fn travel(plan: Plan, feed: Feed) -> Trip {
             .carry(Errand {
                 settings: plan.settings.clone(),
                 tls: plan.tls,
+                certificates: plan.certificates.clone(),
                 hop: hop.clone(),
                 connect_timeout: if more { CONNECT_TIMEOUT_SHORT } else { CONNECT_TIMEOUT },
                 feed: feed.clone(),

@@ -49,7 +49,7 @@ pub(super) enum Head {
 
 impl Tally {
     /// Of several domains: everything counted together, the first trouble, the first reason.
-    pub(super) fn sum(tallies: impl Iterator<Item = Self>) -> Self {
+    pub(crate) fn sum(tallies: impl Iterator<Item = Self>) -> Self {
         tallies.fold(Self::default(), |sum, one| Self {
             messages: sum.messages + one.messages,
             delivered: sum.delivered + one.delivered,

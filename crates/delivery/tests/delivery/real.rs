@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use restante_delivery::{Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop};
+use restante_delivery::{
+    Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters,
+};
 use restante_queue::{
     Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, NewMessage,
     QueueStore,
@@ -50,6 +52,7 @@ impl House {
             settings,
             lookup: Arc::new(ScriptedDns::new("")),
             carrier: Arc::new(Courier::default()),
+            requesters: Arc::new(NoRequesters),
             clock,
         });
         Self { store, delivery: Some(delivery), domain: domain("example.org"), mode, _directory: directory }

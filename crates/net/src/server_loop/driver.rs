@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use restante_smtp::{Ask, Event, ServerConfig, ServerSession, StartTls};
+use restante_smtp::{Ask, Event, Question, QueuedAs, ServerConfig, ServerSession, StartTls};
 use restante_types::{ClientFacts, Reply};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::buffers::{Buffer, Buffers};
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, TRANSMIT_FLUSH, TRANSMIT_KEPT};
 use crate::server_loop::wait::{self, Alarm, Woken};
-use crate::server_loop::{Connection, Ended, ServerHandler, Stop};
+use crate::server_loop::{Connection, Ended, Reversal, ServerHandler, Stop};
 use crate::stream::{Early, Stream};
 use crate::tls_server::ServerTls;
 
@@ -45,8 +45,10 @@ pub(super) async fn run<H: ServerHandler>(
     let Connection { mut stream, config, tls, implicit, buffers, stop } = connection;
     if implicit {
         stream = handshake(stream, tls.as_deref()).await?;
+        handler.secured(&stream);
     }
-    let session = ServerSession::new(Arc::clone(&config), facts_of(&stream), Instant::now());
+    let mut session = ServerSession::new(Arc::clone(&config), facts_of(&stream), Instant::now());
+    lend(&mut session, &config, &stream);
     let (buffers, alarm) = (&buffers, Alarm::default());
     let mut driver = Driver {
         stream,
@@ -63,8 +65,14 @@ pub(super) async fn run<H: ServerHandler>(
     };
     driver.greet().await?;
     loop {
-        if let Next::Tls(tls) = driver.answer().await? {
-            driver = Box::pin(driver.upgrade(&tls)).await?;
+        match driver.answer().await? {
+            Next::Here => {}
+            Next::Tls(tls) => driver = Box::pin(driver.upgrade(&tls)).await?,
+            Next::Turned => {
+                let Driver { stream, handler, .. } = driver;
+                handler.turned(stream).await;
+                return Err(Ended::Turned);
+            }
         }
         driver.next_octets().await?;
         driver.take_in().await;
@@ -77,6 +85,17 @@ enum Next {
     Here,
     /// Inside TLS.
     Tls(Arc<ServerTls>),
+    /// No more: the client is the server now.
+    Turned,
+}
+
+/// What authentication needs of the connection, where it is offered.
+fn lend<R: QueuedAs>(session: &mut ServerSession<R>, config: &ServerConfig, stream: &Stream) {
+    if !config.auth.mechanisms.is_empty()
+        && let Some(channel) = stream.channel()
+    {
+        session.set_channel(channel);
+    }
 }
 
 fn facts_of(stream: &Stream) -> ClientFacts {
@@ -88,7 +107,11 @@ async fn handshake(stream: Stream, tls: Option<&ServerTls>) -> Result<Stream, En
     let Some(tls) = tls else { return Err(Ended::Closed) };
     // Boxed: it is large, and short of life.
     let accepting = Box::pin(stream.accept_tls(tls.acceptor(), HANDSHAKE_TIMEOUT));
-    accepting.await.map_err(Ended::TlsFailed)
+    let mut stream = accepting.await.map_err(Ended::TlsFailed)?;
+    if let Some(ca) = tls.client_ca() {
+        stream.name_by(ca);
+    }
+    Ok(stream)
 }
 
 impl<H: ServerHandler> Driver<'_, '_, H> {
@@ -127,6 +150,16 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
                 Event::StartTls(ask) => {
                     if let Some(tls) = self.start_tls(ask).await? {
                         return Ok(Next::Tls(tls));
+                    }
+                }
+                Event::Atrn(ask, domains) => {
+                    if Box::pin(self.reverse(ask, Reversal::Atrn(domains))).await? {
+                        return Ok(Next::Turned);
+                    }
+                }
+                Event::Turn(ask) => {
+                    if Box::pin(self.reverse(ask, Reversal::Turn)).await? {
+                        return Ok(Next::Turned);
                     }
                 }
                 event => self.handler.event(&mut self.session, event).await,
@@ -192,18 +225,42 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             self.session.refuse(ask, reply);
             return Ok(None);
         };
-        self.flush().await?;
-        let early = if self.unread.is_some() { Early::Octets } else { self.look()? };
-        match early {
-            Early::Nothing => {}
-            Early::Closed => return Err(Ended::Eof),
-            Early::Octets => {
-                return Err(self.talked_early(Ended::EarlyTls).await?);
-            }
-        }
+        self.hear_nothing(Ended::EarlyTls).await?;
         self.session.grant(ask, ());
         self.flush().await?;
         Ok(Some(tls))
+    }
+
+    /// [2645-early] Nothing early crosses the change of roles: what a customer sends behind ATRN would pass for its
+    /// greeting, whoever put it there. Looking comes last, as before STARTTLS.
+    async fn reverse<Q: Question<Proof = ()>>(
+        &mut self,
+        ask: Ask<Q>,
+        wanted: Reversal,
+    ) -> Result<bool, Ended> {
+        match self.handler.reverse(&self.session, wanted).await {
+            Err(reply) => {
+                self.session.refuse(ask, reply);
+                Ok(false)
+            }
+            Ok(()) => {
+                self.hear_nothing(Ended::EarlyTurn).await?;
+                self.session.grant(ask, ());
+                self.flush().await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends the connection unless the client is silent.
+    async fn hear_nothing(&mut self, talked: Ended) -> Result<(), Ended> {
+        self.flush().await?;
+        let early = if self.unread.is_some() { Early::Octets } else { self.look()? };
+        match early {
+            Early::Nothing => Ok(()),
+            Early::Closed => Err(Ended::Eof),
+            Early::Octets => Err(self.talked_early(talked).await?),
+        }
     }
 
     /// 554 5.5.0, and nothing of what came is read as anything.
@@ -229,6 +286,8 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
         self.stream = handshake(self.stream, Some(tls)).await?;
         self.session =
             ServerSession::after_tls(Arc::clone(&self.config), facts_of(&self.stream), Instant::now());
+        lend(&mut self.session, &self.config, &self.stream);
+        self.handler.secured(&self.stream);
         Ok(self)
     }
 

@@ -7,7 +7,9 @@ use restante_net::{
     Buffers, ClientTls, Connecting, Connection, Ended, Listener, ServerHandler, ServerTls, Stop, Stream,
     serve,
 };
-use restante_smtp::{AuthOffer, ContentSink, EtrnAnswer, Event, QueuedAs, ServerConfig, ServerSession, Service};
+use restante_smtp::{
+    AuthOffer, ContentSink, EtrnAnswer, Event, QueuedAs, ServerConfig, ServerSession, Service,
+};
 use restante_types::{ClientFacts, QueueId, Recipient, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;

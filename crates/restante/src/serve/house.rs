@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
-use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, PrimaryBook};
+use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, NoRequesters, PrimaryBook};
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_server::{Parts, Server};
@@ -72,6 +72,7 @@ impl House {
             settings: routes.clone(),
             lookup: lookup::lookup(),
             carrier: Arc::new(Courier::default()),
+            requesters: Arc::new(NoRequesters),
             clock: Arc::new(|| SystemTime::now().into()),
         });
         let primaries = Arc::new(Book(delivery.book()));

@@ -126,6 +126,7 @@ async fn trip(manner: Tls, policy: TlsPolicy) -> (Trip, usize, Vec<bool>) {
         .carry(Errand {
             settings: Arc::new(settings),
             tls: policy,
+            certificates: None,
             hop: Hop { name: None, address: front.listener.local().unwrap(), preference: 0 },
             connect_timeout: LIMIT,
             feed: office.owner.feed(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_delivery::{
-    Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode, NextHop,
+    Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode,
+    NextHop, NoRequesters,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
@@ -78,6 +79,7 @@ impl World {
             settings: settings.clone(),
             lookup,
             carrier: way,
+            requesters: Arc::new(NoRequesters),
             clock: clock.clone(),
         });
         Self { store, settings, carrier, delivery, clock, domain: domain("example.org") }
