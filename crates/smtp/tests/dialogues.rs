@@ -43,6 +43,7 @@ fn replay(dialogue: &Dialogue, cut: Cut) {
             && lines.iter().zip(&step.expect).all(|(line, expected)| matches(expected, line));
         assert!(agrees, "{name}:{line} {cut:?}\nexpected {:#?}\ngot {lines:#?}", step.expect);
         assert_eq!(memory.closed, step.closes, "{name}:{line} {cut:?}: closed");
+        assert_eq!(memory.turned, step.turns, "{name}:{line} {cut:?}: turned");
         assert_eq!(memory.voids - voids, step.voids, "{name}:{line} {cut:?}: contents void");
     }
     assert_eq!(memory.accepted.len(), dialogue.queued.len(), "{} {cut:?}: messages accepted", dialogue.name);
@@ -78,7 +79,7 @@ fn act(memory: &mut Memory, index: usize, step: &Step, cut: Cut) {
             places.retain(|place| !glued.contains(place));
             let mut from = 0;
             for place in places.into_iter().chain([octets.len()]) {
-                if !memory.closed {
+                if !memory.closed && !memory.turned {
                     memory.send(&octets[from..place]);
                 }
                 from = place;

@@ -1,16 +1,25 @@
 //! Octets to be sent, and the replies that are owed for them.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::event::Stage;
 
 /// What goes out, and in which order it must be answered (RFC 2920 3.1).
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Wire {
     out: Vec<u8>,
     owed: VecDeque<Stage>,
     /// How many of `owed`, at its end, have not been handed out yet: nobody can have answered those.
     unsent: usize,
+}
+
+/// What goes out may be a password, so it is not shown.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Wire");
+        shown.field("out", &self.out.len()).field("owed", &self.owed).field("unsent", &self.unsent).finish()
+    }
 }
 
 impl Wire {

@@ -1,8 +1,13 @@
 //! Command lines.
 
+use std::fmt;
+
 use memchr::{memchr, memchr2};
 
 use crate::limits::{KEPT_LINE_BUFFER, MAX_COMMAND_LINE};
+
+/// Octets in which every verb ends, with what stands behind it.
+const LONGEST_VERB: usize = 16;
 
 /// Why a line is no command line. Each gets 500 5.5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +22,18 @@ pub(crate) enum LineFault {
 
 /// Cuts the stream into lines. A line that comes in one piece is never copied. [smuggling-h] It ends with LF; the CR before it is
 /// missing from telnet scripts and sendmail's `etrn`, which is harmless as long as content ends strictly.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct LineReader {
     held: Vec<u8>,
     swallowing: bool,
+}
+
+/// What was held may be a password, so it is not shown.
+impl fmt::Debug for LineReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("LineReader");
+        shown.field("held", &self.held.len()).field("swallowing", &self.swallowing).finish()
+    }
 }
 
 /// What came of some octets: how many were taken, and the line that ended there.
@@ -64,9 +77,11 @@ impl LineReader {
             return;
         }
         if self.held.len() + octets.len() > MAX_COMMAND_LINE {
-            let known = self.held.len().min(MAX_COMMAND_LINE);
-            let start = if known == 0 { octets } else { &self.held[..known] };
-            if self.held.len() + octets.len() > limit(start) {
+            // The verb may stand on both sides of a cut.
+            let mut start = [0; LONGEST_VERB];
+            let begun = self.held.iter().chain(octets);
+            let known = start.iter_mut().zip(begun).map(|(place, octet)| *place = *octet).count();
+            if self.held.len() + octets.len() > limit(&start[..known]) {
                 self.swallowing = true;
                 self.held = Vec::new();
                 return;
@@ -126,6 +141,19 @@ mod tests {
             [Err(LineFault::BareLf), Ok(vec![]), Err(LineFault::BareLf)]
         );
         assert_eq!(lines(&[b"a\r\r\n"], false), [Err(LineFault::Octet)]);
+    }
+
+    /// What has come of a verb, in pieces of any size, tells how long its line may be.
+    #[test]
+    fn a_long_line_is_known_by_its_verb_under_every_cut() {
+        let limit = |start: &[u8]| if start.starts_with(b"AUTH ") { 3000 } else { MAX_COMMAND_LINE };
+        let line = [b"AUTH ".as_slice(), &[b'a'; 2900], b"\r\n"].concat();
+        for cut in 1..line.len() {
+            let mut reader = LineReader::default();
+            assert_eq!(reader.feed(&line[..cut], false, limit), (cut, None));
+            let (_, read) = reader.feed(&line[cut..], false, limit);
+            assert_eq!(read.unwrap().map(<[u8]>::len), Ok(2905), "{cut}");
+        }
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! The client's side of one exchange, and which mechanism it takes.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::channel::{Channel, Layer};
@@ -53,7 +55,6 @@ pub enum AuthError {
 }
 
 /// One exchange.
-#[derive(Debug)]
 pub(crate) enum Exchange {
     /// One message says it all.
     Single,
@@ -61,6 +62,16 @@ pub(crate) enum Exchange {
     Scram(Scram),
     /// The first message did not go with the command: the server asks for it by an empty challenge.
     Held(Box<Exchange>, Zeroizing<Vec<u8>>),
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "Single",
+            Self::Scram(_) => "Scram",
+            Self::Held(..) => "Held",
+        })
+    }
 }
 
 /// An exchange that begins: its mechanism, itself, and its first message.

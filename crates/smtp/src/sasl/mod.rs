@@ -22,6 +22,8 @@ mod plain;
 mod scram;
 mod secret;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Channel, Layer};
 pub use client::{AuthError, Credentials, NoMechanism};

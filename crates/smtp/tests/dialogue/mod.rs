@@ -4,12 +4,13 @@
 //! | line | means |
 //! |---|---|
 //! | `# …` | a comment; clause ids stand here |
-//! | `config: word …` | the listener: `strict`, `starttls`, `tls` (already on), `tls-required`, `no-etrn`, `no-smtputf8`, `size=N`, `recipients=N` |
+//! | `config: word …` | the listener: `strict`, `starttls`, `tls` (already on), `tls-required`, `no-etrn`, `no-smtputf8`, `size=N`, `recipients=N`, `odmr`, `collected`, `has-8bitmime`, `has-dsn`, `has-size`, `auth=NAME,…` (or `all`), `cleartext`, `no-binding`, `certificate` (the client shows one), `atrn`, `turn` |
 //! | `C: text` | the client sends `text` and CRLF |
 //! | `C\| text` | the client sends `text` as it is |
 //! | `C+ text` | as `C:`, in the same piece as the octet before it, whatever the cut |
 //! | `S: text` | the server answers this line; `*` stands for anything |
 //! | `S.` | the server closes |
+//! | `R.` | the roles are turned, nothing more is read |
 //! | `V.` | content that went into the sink is void |
 //! | `T: seconds` | time passes |
 //! | `X: shutdown` or `X: eof` | we shut down; the client closes its side |
@@ -45,6 +46,8 @@ pub(crate) struct Step {
     pub(crate) expect: Vec<String>,
     /// The server closes.
     pub(crate) closes: bool,
+    /// The roles are turned.
+    pub(crate) turns: bool,
     /// Contents that become void.
     pub(crate) voids: usize,
 }
@@ -98,6 +101,7 @@ impl Dialogue {
             "C:" | "C|" | "C+" => self.client(number, kind, text),
             "S:" => last.expect.push(text.to_owned()),
             "S." => last.closes = true,
+            "R." => last.turns = true,
             "V." => last.voids += 1,
             "T:" => self.act(number, Act::Time(text.parse().expect("seconds"))),
             "X:" if text == "shutdown" => self.act(number, Act::Shutdown),

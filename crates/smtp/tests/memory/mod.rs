@@ -16,15 +16,21 @@
 //! | ETRN `busy.example` | 458 4.3.0 |
 //! | ETRN of anything else | 459 4.7.1 |
 //! | STARTTLS | yes; what follows comes inside TLS |
+//! | AUTH | see `accounts.rs` |
+//! | ATRN of `a.example`, `b.example`, or all | yes |
+//! | ATRN of `empty.example`, `down.example`, any other | 453, 451 4.3.0, 450 4.7.1 |
+//! | TURN of `user`, of anybody else | yes, 502 5.5.1 |
 
 #![allow(dead_code, reason = "each test that shares this file uses its part of it")]
+
+pub(crate) mod accounts;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use restante_smtp::{
-    Ask, ContentSink, EtrnAnswer, EtrnTarget, Event, QueuedAs, RcptCommand, ServerConfig, ServerSession,
-    StartTls,
+    Ask, Atrn, AuthOffer, Channel, ContentSink, EtrnAnswer, EtrnTarget, Event, Evidence, Layer, Mechanism,
+    Mechanisms, QueuedAs, RcptCommand, ServerConfig, ServerSession, Service, StartTls, Turn,
 };
 use restante_types::{ClientFacts, Domain, ForwardPath, Mailbox, QueueId, Recipient, Reply, TlsFacts};
 
@@ -73,7 +79,20 @@ pub(crate) struct Memory {
     pub(crate) hellos: Vec<String>,
     pub(crate) closed: bool,
     pub(crate) out: Vec<u8>,
-    starting_tls: Option<Ask<StartTls>>,
+    /// The roles are turned.
+    pub(crate) turned: bool,
+    /// What was asked with AUTH, for tests that look at it.
+    pub(crate) evidence: Vec<Evidence>,
+    words: Vec<String>,
+    changing: Option<Changing>,
+}
+
+/// A change of layer or of roles, which nothing early may cross.
+#[derive(Debug)]
+enum Changing {
+    Tls(Ask<StartTls>),
+    Atrn(Ask<Atrn>),
+    Turn(Ask<Turn>),
 }
 
 /// What `config:` says.
@@ -82,7 +101,7 @@ pub(crate) fn config(words: &[String]) -> ServerConfig {
     let number = |word: &str| words.iter().find_map(|known| known.strip_prefix(word)?.parse::<u64>().ok());
     ServerConfig {
         service: service(&has),
-        auth: AuthOffer { mechanisms: Mechanisms::NONE, cleartext: false },
+        auth: AuthOffer { mechanisms: mechanisms(words), cleartext: has("cleartext") },
         atrn: has("atrn"),
         turn: has("turn"),
         hostname: Domain::parse("mx2.example.net").unwrap(),
@@ -96,8 +115,40 @@ pub(crate) fn config(words: &[String]) -> ServerConfig {
     }
 }
 
+fn service(has: &impl Fn(&str) -> bool) -> Service {
+    if has("odmr") {
+        Service::Odmr
+    } else if has("collected") {
+        Service::Collected { eight_bit_mime: has("has-8bitmime"), dsn: has("has-dsn"), size: has("has-size") }
+    } else {
+        Service::Smtp
+    }
+}
+
+/// `auth=NAME,NAME`, or `auth=all`
+fn mechanisms(words: &[String]) -> Mechanisms {
+    let names = words.iter().find_map(|word| word.strip_prefix("auth=")).unwrap_or_default();
+    let all = names == "all";
+    Mechanism::ALL.into_iter().filter(|one| all || names.split(',').any(|name| name == one.name())).collect()
+}
+
 pub(crate) fn tls() -> TlsFacts {
     TlsFacts { version: "TLS1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into(), peer_fingerprint: None }
+}
+
+/// What TLS has as `tls-exporter` here.
+pub(crate) const BINDING: [u8; 32] = [7; 32];
+
+/// What the connection lends: the seed is always the same, so the nonces are known.
+fn channel(words: &[String], tls: bool) -> Channel {
+    let binding = (!words.iter().any(|word| word == "no-binding")).then_some(BINDING);
+    Channel::new(if tls { Layer::Tls { binding } } else { Layer::Clear }, [1; 32])
+}
+
+fn facts(words: &[String], tls_on: bool) -> ClientFacts {
+    let shown = words.iter().any(|word| word == "certificate").then_some([9; 32]);
+    let tls = tls_on.then(|| TlsFacts { peer_fingerprint: shown, ..tls() });
+    ClientFacts { address: [192, 0, 2, 1].into(), helo: String::new(), identity: None, tls }
 }
 
 impl Memory {
@@ -112,11 +163,14 @@ impl Memory {
     /// A session before its greeting.
     pub(crate) fn silent(words: &[String]) -> Self {
         let config = Arc::new(config(words));
-        let tls = words.iter().any(|word| word == "tls").then(tls);
-        let client = ClientFacts { address: [192, 0, 2, 1].into(), helo: String::new(), identity: None, tls };
+        let tls = words.iter().any(|word| word == "tls");
         let now = Instant::now();
+        let mut session = ServerSession::new(Arc::clone(&config), facts(words, tls), now);
+        if !words.iter().any(|word| word == "no-channel") {
+            session.set_channel(channel(words, tls));
+        }
         Self {
-            session: ServerSession::new(Arc::clone(&config), client, now),
+            session,
             config,
             now,
             sink: Sink::default(),
@@ -126,7 +180,10 @@ impl Memory {
             hellos: Vec::new(),
             closed: false,
             out: Vec::new(),
-            starting_tls: None,
+            turned: false,
+            evidence: Vec::new(),
+            words: words.to_vec(),
+            changing: None,
         }
     }
 
@@ -138,8 +195,8 @@ impl Memory {
             rest = &rest[taken..];
             self.check_bounds();
             let answered = self.drain();
-            if let Some(ask) = self.starting_tls.take() {
-                return self.start_tls(ask, !rest.is_empty());
+            if let Some(changing) = self.changing.take() {
+                return self.change(changing, !rest.is_empty());
             }
             if rest.is_empty() || self.closed {
                 return;
@@ -154,13 +211,18 @@ impl Memory {
     }
 
     /// As a driver does it: nothing early crosses the change of layer.
-    fn start_tls(&mut self, ask: Ask<StartTls>, early: bool) {
+    fn change(&mut self, changing: Changing, early: bool) {
         if early {
             self.session.talked_early();
             self.drain();
             return;
         }
-        self.session.grant(ask, ());
+        self.turned = !matches!(changing, Changing::Tls(_));
+        match changing {
+            Changing::Tls(ask) => self.session.grant(ask, ()),
+            Changing::Atrn(ask) => self.session.grant(ask, ()),
+            Changing::Turn(ask) => self.session.grant(ask, ()),
+        }
         self.drain();
         assert_eq!(
             self.session.handle_bytes(self.now, b"NOOP\r\n", &mut self.sink),
@@ -168,9 +230,11 @@ impl Memory {
             "[3207-4.2] it is spent"
         );
         assert_eq!(self.session.poll_timeout(), None);
-        let mut client = self.session.client().clone();
-        client.tls = Some(tls());
-        self.session = ServerSession::after_tls(Arc::clone(&self.config), client, self.now);
+        if self.turned {
+            return;
+        }
+        self.session = ServerSession::after_tls(Arc::clone(&self.config), facts(&self.words, true), self.now);
+        self.session.set_channel(channel(&self.words, true));
     }
 
     fn check_bounds(&self) {
@@ -239,7 +303,26 @@ impl Memory {
                 self.sink = Sink::default();
                 self.voids += 1;
             }
-            Event::StartTls(ask) => self.starting_tls = Some(ask),
+            Event::StartTls(ask) => self.changing = Some(Changing::Tls(ask)),
+            Event::ScramKeys(ask, name) => match accounts::keys(&name) {
+                Ok(keys) => self.session.grant(ask, keys),
+                Err(reply) => self.session.refuse(ask, reply),
+            },
+            Event::Auth(ask, evidence) => {
+                self.evidence.push(evidence.clone());
+                match accounts::check(&evidence) {
+                    Ok(identity) => self.session.grant(ask, identity),
+                    Err(reply) => self.session.refuse(ask, reply),
+                }
+            }
+            Event::Atrn(ask, domains) => match accounts::atrn(self.session.client(), &domains) {
+                Ok(()) => self.changing = Some(Changing::Atrn(ask)),
+                Err(reply) => self.session.refuse(ask, reply),
+            },
+            Event::Turn(ask) => match accounts::turn(self.session.client()) {
+                Ok(()) => self.changing = Some(Changing::Turn(ask)),
+                Err(reply) => self.session.refuse(ask, reply),
+            },
             Event::Etrn(ask, target) => match etrn(&target) {
                 Ok(answer) => self.session.grant(ask, answer),
                 Err(reply) => self.session.refuse(ask, reply),

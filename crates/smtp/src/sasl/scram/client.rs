@@ -35,7 +35,6 @@ impl Terms {
 }
 
 /// One exchange.
-#[derive(Debug)]
 pub(crate) enum Client {
     /// The challenge is awaited.
     Begun { terms: Terms, nonce: String, bare: String, password: Secret },
