@@ -103,7 +103,7 @@ impl ClientCa {
         &self.file
     }
 
-    /// [4954-4-external] The DNS names of a certificate that it issued, for clients, and that is valid now; none otherwise.
+    /// [4954-4-external-names] The DNS names of a certificate that it issued, for clients, and that is valid now; none otherwise.
     pub(crate) fn names(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Vec<Domain> {
         let Some((end, between)) = chain.split_first() else { return Vec::new() };
         if self.verifier.verify_client_cert(end, between, now).is_err() {

@@ -6,8 +6,12 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use restante_queue::Destination;
-use restante_smtp::{ContentFacts, EtrnAnswer, EtrnTarget, MailCommand, RcptCommand, Transaction};
-use restante_types::{ClientFacts, Envelope, Recipient, Reply, UnixMillis};
+use restante_smtp::{
+    ContentFacts, EtrnAnswer, EtrnTarget, Evidence, Identity, MailCommand, RcptCommand, ScramKeys,
+    Transaction,
+};
+use restante_turn::Peer;
+use restante_types::{ClientFacts, Domain, Envelope, Recipient, Reply, UnixMillis};
 
 /// A yes with its proof, or a no with its reply: at once, or after some work.
 ///
@@ -39,6 +43,15 @@ impl<T: fmt::Debug> fmt::Debug for Decision<'_, T> {
             Self::Later(_) => f.write_str("Later"),
         }
     }
+}
+
+/// Who may collect, and what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collect {
+    /// The account.
+    pub identity: String,
+    /// The domains that have mail, the one with the oldest message first.
+    pub domains: Vec<Domain>,
 }
 
 /// Decides what clients may do. Recipient knowledge, sender authentication, block lists and scanners come in by
@@ -79,4 +92,18 @@ pub trait Authority: Send + Sync + 'static {
         target: &'a EtrnTarget,
         now: Instant,
     ) -> Decision<'a, EtrnAnswer>;
+
+    /// The keys that SCRAM goes on with; for an account that does not exist some that nobody has. Quick.
+    fn scram_keys<'a>(&'a self, peer: &'a Peer, name: &'a str, now: Instant) -> Decision<'a, ScramKeys>;
+
+    /// Whose account is it, if what the client showed is enough (RFC 4954)?
+    fn auth<'a>(&'a self, peer: Peer, evidence: Evidence, now: Instant) -> Decision<'a, Identity>;
+
+    /// May this client have the mail of these domains, or without a name of all of its own, over this connection (RFC
+    /// 2645)? No lease is taken for it yet.
+    fn atrn<'a>(&'a self, client: &'a ClientFacts, named: Vec<Domain>, now: Instant)
+    -> Decision<'a, Collect>;
+
+    /// The same for TURN (RFC 821), where nothing to collect is no refusal.
+    fn turn<'a>(&'a self, client: &'a ClientFacts) -> Decision<'a, Collect>;
 }

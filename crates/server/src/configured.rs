@@ -6,11 +6,16 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use restante_queue::{Destination, QueueStore};
-use restante_smtp::{ContentFacts, EtrnAnswer, EtrnTarget, MailCommand, RcptCommand, Transaction};
-use restante_turn::{Asker, TurnDesk};
+use restante_smtp::{
+    ContentFacts, EtrnAnswer, EtrnTarget, Evidence, Identity, MailCommand, RcptCommand, ScramKeys,
+    Transaction,
+};
+use restante_turn::{Accounts, Asker, AuthFailure, Peer, TurnDesk};
 use restante_types::{ClientFacts, Domain, Envelope, Recipient, Reply, UnixMillis};
 
-use crate::authority::{Authority, Decision};
+use crate::authority::{Authority, Collect, Decision};
+use crate::events;
+use crate::pool::Pool;
 use crate::recipients::{self, Held};
 use crate::replies;
 use crate::settings::ServerSettings;
@@ -21,6 +26,8 @@ pub struct ConfiguredAuthority {
     settings: ArcSwap<ServerSettings>,
     store: Arc<dyn QueueStore>,
     desk: Arc<TurnDesk>,
+    accounts: Arc<Accounts>,
+    pool: Pool,
     subtrees: Subtrees,
 }
 
@@ -31,10 +38,16 @@ impl fmt::Debug for ConfiguredAuthority {
 }
 
 impl ConfiguredAuthority {
-    /// Answers from these settings, this store and this desk.
+    /// Answers from these settings, this store, this desk and these accounts.
     #[must_use]
-    pub fn new(settings: Arc<ServerSettings>, store: Arc<dyn QueueStore>, desk: Arc<TurnDesk>) -> Self {
-        Self { settings: ArcSwap::new(settings), store, desk, subtrees: Subtrees::default() }
+    pub fn new(
+        settings: Arc<ServerSettings>,
+        store: Arc<dyn QueueStore>,
+        desk: Arc<TurnDesk>,
+        accounts: Arc<Accounts>,
+    ) -> Self {
+        let (settings, pool, subtrees) = (ArcSwap::new(settings), Pool::default(), Subtrees::default());
+        Self { settings, store, desk, accounts, pool, subtrees }
     }
 
     /// Answers from other settings from now on, also in sessions that run.
@@ -101,6 +114,10 @@ fn destination(
     Ok(Destination { domain: domain.clone(), recipients: vec![index], first_attempt })
 }
 
+fn asker(client: &ClientFacts) -> Asker {
+    Asker { address: client.address, identity: client.identity.clone(), tls: client.tls.clone() }
+}
+
 impl Authority for ConfiguredAuthority {
     fn connect<'a>(&'a self, _client: &'a ClientFacts) -> Decision<'a, ()> {
         Decision::Now(Ok(()))
@@ -140,7 +157,48 @@ impl Authority for ConfiguredAuthority {
         target: &'a EtrnTarget,
         now: Instant,
     ) -> Decision<'a, EtrnAnswer> {
-        let (address, identity, tls) = (client.address, client.identity.clone(), client.tls.clone());
-        Decision::Now(self.desk.etrn(&Asker { address, identity, tls }, target, now))
+        Decision::Now(self.desk.etrn(&asker(client), target, now))
+    }
+
+    fn scram_keys<'a>(&'a self, peer: &'a Peer, name: &'a str, now: Instant) -> Decision<'a, ScramKeys> {
+        Decision::Now(self.accounts.scram_keys(name, peer, now).map_err(AuthFailure::reply))
+    }
+
+    fn auth<'a>(&'a self, peer: Peer, evidence: Evidence, now: Instant) -> Decision<'a, Identity> {
+        if !evidence.mechanism().shows_password() {
+            return Decision::Now(self.accounts.check(&evidence, &peer, now).map_err(AuthFailure::reply));
+        }
+        // [4954-4-alike-pool] Only here keys are derived from a password, which takes a processor for a while.
+        let accounts = Arc::clone(&self.accounts);
+        Decision::Later(Box::pin(async move {
+            let checked = self.pool.run(move || accounts.check(&evidence, &peer, now)).await;
+            match checked {
+                Some(checked) => checked.map_err(AuthFailure::reply),
+                None => {
+                    events::too_many_logins();
+                    Err(replies::too_many_logins())
+                }
+            }
+        }))
+    }
+
+    fn atrn<'a>(
+        &'a self,
+        client: &'a ClientFacts,
+        named: Vec<Domain>,
+        now: Instant,
+    ) -> Decision<'a, Collect> {
+        let asker = asker(client);
+        let domains = self.desk.atrn(&asker, named, now);
+        Decision::Now(
+            domains.map(|domains| Collect { identity: asker.identity.unwrap_or_default(), domains }),
+        )
+    }
+
+    fn turn<'a>(&'a self, client: &'a ClientFacts) -> Decision<'a, Collect> {
+        let asker = asker(client);
+        let domains = self.desk.turn(&asker);
+        let identity = self.desk.identity_of(&asker).ok_or_else(replies::no_turn);
+        Decision::Now(domains.and_then(|domains| Ok(Collect { identity: identity?, domains })))
     }
 }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use restante_net::Ended;
-use restante_queue::{Destination, StoreError};
+use restante_queue::{Destination, DrainCause, StoreError};
 use restante_smtp::ContentFacts;
-use restante_types::{ClientFacts, Envelope, ForwardPath, Printable, QueueId, Recipient, Reply, ReversePath};
+use restante_types::{
+    ClientFacts, Domain, Envelope, ForwardPath, Printable, QueueId, Recipient, Reply, ReversePath,
+};
 
 use crate::limits::RECIPIENTS_SHOWN;
-use crate::settings::Service;
 
 /// What the event of an accepted message tells; taken down before the store gets the message.
 #[derive(Debug)]
@@ -141,11 +142,12 @@ pub(crate) fn connection_refused(listener: SocketAddr, client: IpAddr, why: &'st
 /// A connection ended.
 pub(crate) fn session_end(client: IpAddr, accepted: u64, ended: &Ended) {
     match ended {
-        Ended::Closed | Ended::Eof | Ended::Stopped => {
+        Ended::Closed | Ended::Eof | Ended::Stopped | Ended::Turned => {
             tracing::debug!(event = "session_end", client = %client, accepted, ended = ?ended);
         }
         Ended::TlsFailed(error) => tracing::info!(event = "tls_failed", client = %client, error = %error),
         Ended::EarlyTalker => tracing::info!(event = "early_talker", client = %client, before = "greeting"),
+        Ended::EarlyTurn => tracing::warn!(event = "early_talker", client = %client, before = "turn"),
         Ended::EarlyTls => tracing::warn!(event = "early_talker", client = %client, before = "tls"),
         Ended::Slow => {
             tracing::info!(event = "session_end", client = %client, accepted, ended = "slow reader")
@@ -166,9 +168,20 @@ pub(crate) fn listening_ended(listener: SocketAddr) {
     tracing::info!(event = "listening_ended", listener = %listener);
 }
 
-/// A listener of a kind that is not served.
-pub(crate) fn not_served(listener: SocketAddr, service: Service) {
-    tracing::warn!(event = "listener_not_served", listener = %listener, service = ?service);
+/// Somebody who may collect was told to come later; `why` is `too many`, `store`, `busy` (another drain is at all of its
+/// domains) or `held`.
+pub(crate) fn not_turned(identity: &str, cause: DrainCause, why: &'static str) {
+    tracing::warn!(event = "not_turned", identity = %Printable::from(identity), %cause, why);
+}
+
+/// A domain could not be leased for a connection that is to be turned.
+pub(crate) fn lease_failed(domain: &Domain, cause: DrainCause, error: &StoreError) {
+    tracing::warn!(event = "lease_failed", %domain, %cause, %error);
+}
+
+/// More clients want to authenticate than there is room for.
+pub(crate) fn too_many_logins() {
+    tracing::warn!(event = "too_many_logins");
 }
 
 /// Nothing can be accepted: files or memory have run out. Told once until it works again.

@@ -21,3 +21,11 @@ pub const LAST_GRACE: Duration = Duration::from_secs(2);
 pub const HELO_SHOWN: usize = 255;
 /// Recipients named in the event of an accepted message.
 pub const RECIPIENTS_SHOWN: usize = 10;
+/// Derivations of keys at one time: each takes a processor for some tens of milliseconds.
+pub const DERIVATIONS: usize = 2;
+/// Derivations that wait for a turn; a second or two of work. Beyond it: 454 4.7.0.
+pub const DERIVATIONS_WAITING: usize = 64;
+/// How long a customer that calls again waits for its earlier drain to let go. RFC 2645 5.2.1 lets it take ten minutes.
+pub const GIVE_WAY: Duration = Duration::from_secs(10);
+/// Queues drained over one turned connection, those with the oldest mail; the customer may call again for the rest.
+pub const QUEUES_OF_A_CALL: usize = 1000;

@@ -167,11 +167,11 @@ impl Door {
             buffers: self.house.buffers.clone(),
             stop: self.house.stop.subscribe(),
         };
-        let session = Session::new(Arc::clone(&self.house.shared));
+        let session = Session::new(Arc::clone(&self.house.shared), slot);
         let entered = self.house.running.enter();
         tokio::spawn(async move {
             run(connection, session).await;
-            drop((slot, entered));
+            drop(entered);
         });
     }
 }

@@ -93,6 +93,8 @@ mod tests {
             hostname: domain("mx2.example.net"),
             own_addresses: vec!["203.0.113.5".parse().unwrap()],
             listeners: Vec::new(),
+            auth: restante_smtp::AuthOffer::default(),
+            turn: false,
             limits: ServerLimits::default(),
             domains,
             first_domain: Some(domain("example.org")),

@@ -55,3 +55,18 @@ pub(crate) fn store(error: &StoreError) -> Reply {
         _ => Reply::new(451, (4, 3, 0), "mail cannot be taken now"),
     }
 }
+
+/// [4954-6-454] More want to authenticate at this moment than there is room for.
+pub(crate) fn too_many_logins() -> Reply {
+    Reply::new(454, (4, 7, 0), "Temporary authentication failure, try again later")
+}
+
+/// [2645-7-451] Allowed, and mail may be there, but not now.
+pub(crate) fn not_now() -> Reply {
+    Reply::new(451, (4, 3, 0), "Unable to process ATRN request now")
+}
+
+/// [821-turn-refused] TURN was never promised to anybody.
+pub(crate) fn no_turn() -> Reply {
+    Reply::new(502, (5, 5, 1), "Command not implemented")
+}

@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use restante_net::{Buffers, ListenError, Listener, ServerTls, Stop};
 use restante_queue::QueueStore;
-use restante_turn::TurnDesk;
-use tokio::sync::watch;
+use restante_turn::{Accounts, Drains, TurnDesk};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -19,15 +19,22 @@ use crate::events;
 use crate::limits::{CERTIFICATE_LOOK, LAST_GRACE};
 use crate::listening::{House, Listening, Offer, Running};
 use crate::session::Shared;
-use crate::settings::{ListenSettings, ListenTls, ServerSettings, Service};
+use crate::settings::{ListenSettings, ListenTls, ServerSettings};
+use crate::turning::{Turned, Turning};
 
 /// What the front end works with.
 #[derive(Clone)]
 pub struct Parts {
     /// Where mail goes.
     pub store: Arc<dyn QueueStore>,
-    /// Who answers ETRN.
+    /// Who answers ETRN, ATRN and TURN.
     pub desk: Arc<TurnDesk>,
+    /// Who can prove to be whom.
+    pub accounts: Arc<Accounts>,
+    /// Who drains over a connection of its own.
+    pub drains: Drains,
+    /// Where connections go that are turned. While it is full nobody is told yes.
+    pub calls: mpsc::Sender<Turned>,
     /// The certificate, if there is one.
     pub tls: Option<Arc<ServerTls>>,
 }
@@ -96,11 +103,13 @@ impl Server {
         parts: Parts,
         wrap: impl FnOnce(Arc<ConfiguredAuthority>) -> Arc<dyn Authority>,
     ) -> Result<Self, ServerError> {
-        let Parts { store, desk, tls } = parts;
+        let Parts { store, desk, accounts, drains, calls, tls } = parts;
         let settings = Arc::new(settings);
-        let configured = Arc::new(ConfiguredAuthority::new(Arc::clone(&settings), Arc::clone(&store), desk));
+        let (told, kept) = (Arc::clone(&settings), Arc::clone(&store));
+        let configured = Arc::new(ConfiguredAuthority::new(told, kept, desk, accounts));
         let shared = Arc::new(Shared {
             authority: wrap(Arc::clone(&configured)),
+            turning: Turning { store: Arc::clone(&store), drains, calls },
             store,
             settings: ArcSwap::new(Arc::clone(&settings)),
         });
@@ -167,18 +176,17 @@ impl Server {
     /// First everything that can fail, then everything else.
     fn apply(&self, settings: &ServerSettings, tls: Option<Arc<ServerTls>>) -> Result<(), ServerError> {
         let mut state = self.lock();
-        let served: Vec<_> =
-            settings.listeners.iter().filter(|listener| is_served(listener)).copied().collect();
-        if let (None, Some(lacking)) = (&tls, served.iter().find(|listener| listener.needs_certificate())) {
+        let wanted = &settings.listeners;
+        if let (None, Some(lacking)) = (&tls, wanted.iter().find(|listener| listener.needs_certificate())) {
             return Err(ServerError::NoCertificate(lacking.address));
         }
         let known = |address: SocketAddr| state.listening.iter().any(|now| now.settings.address == address);
         let mut opened = Vec::new();
-        for wanted in served.iter().filter(|wanted| !known(wanted.address)) {
+        for wanted in wanted.iter().filter(|wanted| !known(wanted.address)) {
             opened.push((wanted.address, Listener::bind(wanted.address)?));
         }
         let mut before = std::mem::take(&mut state.listening);
-        for wanted in served {
+        for wanted in wanted.iter().copied() {
             let offer = offer(settings, &wanted, tls.as_ref());
             if let Some(at) = opened.iter().position(|(address, _)| *address == wanted.address) {
                 let (_, listener) = opened.remove(at);
@@ -207,14 +215,6 @@ impl State {
             self.tls = tls;
         }
     }
-}
-
-fn is_served(listener: &ListenSettings) -> bool {
-    let served = listener.service == Service::Smtp;
-    if !served {
-        events::not_served(listener.address, listener.service);
-    }
-    served
 }
 
 fn offer(settings: &ServerSettings, listener: &ListenSettings, tls: Option<&Arc<ServerTls>>) -> Offer {

@@ -4,24 +4,28 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use restante_net::ServerHandler;
+use restante_net::{Reversal, ServerHandler, Stream};
 use restante_queue::{NewMessage, QueueStore};
 use restante_smtp::{
-    Ask, Begin, ContentFacts, ContentSink, Etrn, EtrnTarget, Event, Mail, MailCommand, Queued, Rcpt,
-    RcptCommand, ServerSession,
+    Ask, Auth, Begin, ContentFacts, ContentSink, Etrn, EtrnTarget, Event, Evidence, Mail, MailCommand,
+    Queued, Rcpt, RcptCommand, ScramKeys, ServerSession,
 };
-use restante_types::{ClientFacts, Envelope, Reply, UnixMillis};
+use restante_turn::{ClientCertificate, Peer};
+use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis};
 
 use crate::authority::Authority;
 use crate::events;
 use crate::intake::{Incoming, Stored, store_failed};
 use crate::received::Received;
 use crate::settings::ServerSettings;
+use crate::slots::Slot;
+use crate::turning::{Place, Ready, Turning};
 
 /// What all sessions share.
 pub(crate) struct Shared {
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) turning: Turning,
     pub(crate) settings: ArcSwap<ServerSettings>,
 }
 
@@ -30,6 +34,12 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     /// Boxed: a session that waits for its next message carries nothing of it.
     incoming: Option<Box<Incoming>>,
+    /// The names in a certificate of the client's that an authority of ours issued.
+    names: Box<[Domain]>,
+    /// The connection is about to be turned.
+    ready: Option<Box<Ready>>,
+    /// Its place; moves on with a connection that is turned.
+    slot: Option<Slot>,
     /// Messages accepted so far.
     pub(crate) accepted: u64,
 }
@@ -37,8 +47,9 @@ pub(crate) struct Session {
 type Machine = ServerSession<Stored>;
 
 impl Session {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, incoming: None, accepted: 0 }
+    pub(crate) fn new(shared: Arc<Shared>, slot: Slot) -> Self {
+        let (slot, names) = (Some(slot), Box::default());
+        Self { shared, incoming: None, names, ready: None, slot, accepted: 0 }
     }
 
     async fn mail(&self, session: &mut Machine, ask: Ask<Mail>, command: &MailCommand) {
@@ -138,6 +149,28 @@ impl Session {
         Ok(Stored(receipt))
     }
 
+    fn peer(&self, client: &ClientFacts) -> Peer {
+        let fingerprint = client.tls.as_ref().and_then(|tls| tls.peer_fingerprint);
+        let certificate = |fingerprint| ClientCertificate { fingerprint, names: self.names.to_vec() };
+        Peer { address: client.address, tls: client.tls.is_some(), certificate: fingerprint.map(certificate) }
+    }
+
+    async fn scram_keys(&self, session: &mut Machine, ask: Ask<ScramKeys>, name: &str) {
+        let peer = self.peer(session.client());
+        match self.shared.authority.scram_keys(&peer, name, Instant::now()).made().await {
+            Ok(keys) => session.grant(ask, keys),
+            Err(reply) => session.refuse(ask, reply),
+        }
+    }
+
+    async fn auth(&self, session: &mut Machine, ask: Ask<Auth>, evidence: Evidence) {
+        let peer = self.peer(session.client());
+        match self.shared.authority.auth(peer, evidence, Instant::now()).made().await {
+            Ok(identity) => session.grant(ask, identity),
+            Err(reply) => session.refuse(ask, reply),
+        }
+    }
+
     async fn etrn(&self, session: &mut Machine, ask: Ask<Etrn>, target: &EtrnTarget) {
         match self.shared.authority.etrn(session.client(), target, Instant::now()).made().await {
             Ok(answer) => session.grant(ask, answer),
@@ -180,6 +213,26 @@ impl ServerHandler for Session {
         }
     }
 
+    fn secured(&mut self, stream: &Stream) {
+        self.names = stream.names().into();
+    }
+
+    async fn reverse(&mut self, session: &Machine, wanted: Reversal) -> Result<(), Reply> {
+        let (authority, client) = (&self.shared.authority, session.client());
+        let collect = match &wanted {
+            Reversal::Atrn(named) => authority.atrn(client, named.clone(), Instant::now()).made().await?,
+            Reversal::Turn => authority.turn(client).made().await?,
+        };
+        self.ready = Some(Box::new(self.shared.turning.prepare(&wanted, collect).await?));
+        Ok(())
+    }
+
+    async fn turned(&mut self, stream: Stream) {
+        if let Some(ready) = self.ready.take() {
+            ready.go(stream, Place(self.slot.take()));
+        }
+    }
+
     async fn event(&mut self, session: &mut Machine, event: Event<Stored>) {
         match event {
             Event::Mail(ask, command) => self.mail(session, ask, &command).await,
@@ -190,14 +243,11 @@ impl ServerHandler for Session {
             }
             Event::ContentVoid => self.incoming = None,
             Event::Etrn(ask, target) => self.etrn(session, ask, &target).await,
-            // Nothing of it is offered yet, so none of it is ever asked.
-            Event::ScramKeys(ask, _) => session.refuse(ask, Reply::new(454, (4, 7, 0), "not available")),
-            Event::Auth(ask, _) => session.refuse(ask, Reply::new(454, (4, 7, 0), "not available")),
-            Event::Atrn(ask, _) => session.refuse(ask, Reply::new(451, (4, 3, 0), "not available")),
-            Event::Turn(ask) => session.refuse(ask, Reply::new(502, (5, 5, 1), "not available")),
+            Event::ScramKeys(ask, name) => self.scram_keys(session, ask, &name).await,
+            Event::Auth(ask, evidence) => self.auth(session, ask, evidence).await,
             Event::BadCommand(reply) => events::bad_command(session.client(), &reply),
-            // The name is in the client's facts; the other two are the loop's.
-            Event::Hello(_) | Event::StartTls(_) | Event::Close => {}
+            // The name is in the client's facts; the others are the loop's.
+            Event::Hello(_) | Event::StartTls(_) | Event::Atrn(..) | Event::Turn(_) | Event::Close => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use restante_smtp::{AuthOffer, ServerConfig, Service};
+use restante_smtp::{AuthOffer, ServerConfig};
 use restante_types::{Domain, DomainMap, canonical};
 
 /// Everything the front end is told. Replaced as a whole on reload.
@@ -15,6 +15,10 @@ pub struct ServerSettings {
     pub own_addresses: Vec<IpAddr>,
     /// Where we listen.
     pub listeners: Vec<ListenSettings>,
+    /// What is offered of AUTH: what some account can use.
+    pub auth: AuthOffer,
+    /// TURN is served on `smtp` listeners: some account has it.
+    pub turn: bool,
     /// Bounds.
     pub limits: ServerLimits,
     /// The domains that mail is held for.
@@ -37,7 +41,7 @@ pub struct ListenSettings {
     pub tls: ListenTls,
     /// Bare LF or CR is refused instead of normalised.
     pub strict: bool,
-    /// ATRN is offered.
+    /// ATRN is offered; on `odmr` listeners it always is.
     pub atrn: bool,
 }
 
@@ -46,7 +50,7 @@ pub struct ListenSettings {
 pub enum Service {
     /// Mail comes in, ETRN is taken.
     Smtp,
-    /// On-demand mail relay, RFC 2645. Not served yet: such a listener is not opened.
+    /// On-demand mail relay, RFC 2645.
     Odmr,
 }
 
@@ -118,10 +122,13 @@ impl ServerSettings {
     pub(crate) fn machine(&self, listener: &ListenSettings, has_certificate: bool) -> Arc<ServerConfig> {
         let upgrades = matches!(listener.tls, ListenTls::StartTls | ListenTls::Required);
         Arc::new(ServerConfig {
-            service: Service::Smtp,
-            auth: AuthOffer::default(),
-            atrn: false,
-            turn: false,
+            service: match listener.service {
+                Service::Smtp => restante_smtp::Service::Smtp,
+                Service::Odmr => restante_smtp::Service::Odmr,
+            },
+            auth: self.auth,
+            atrn: listener.atrn,
+            turn: self.turn,
             hostname: self.hostname.clone(),
             starttls: upgrades && has_certificate,
             tls_required: listener.tls == ListenTls::Required,

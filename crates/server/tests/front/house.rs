@@ -9,9 +9,13 @@ use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, LowWater, Qu
 use restante_server::{
     HeldDomain, ListenSettings, ListenTls, Parts, Server, ServerLimits, ServerSettings, Service,
 };
-use restante_turn::{DomainTurn, EtrnFrom, PrimaryAddresses, TurnDesk, TurnSettings};
+use restante_smtp::AuthOffer;
+use restante_turn::{
+    Accounts, DomainTurn, Drains, EtrnFrom, Install, PrimaryAddresses, TurnDesk, TurnSettings,
+};
 use restante_types::{Domain, DomainMap};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use crate::peer::Peer;
 
@@ -50,6 +54,8 @@ pub(crate) fn settings() -> ServerSettings {
         hostname: domain("mx2.example"),
         own_addresses: Vec::new(),
         listeners: vec![listener(ListenTls::StartTls)],
+        auth: AuthOffer::default(),
+        turn: false,
         limits: ServerLimits { message_size: 1_000_000, ..ServerLimits::default() },
         domains,
         first_domain: Some(domain("example.org")),
@@ -83,7 +89,11 @@ impl House {
         let turn = TurnSettings { domains, ..TurnSettings::default() };
         let shared: Arc<dyn QueueStore> = Arc::clone(&store) as Arc<dyn QueueStore>;
         let desk = Arc::new(TurnDesk::new(Arc::clone(&shared), Arc::new(NoPrimaries), turn));
-        let server = Server::start(settings, Parts { store: shared, desk, tls: tls.clone() }).unwrap();
+        let accounts = Arc::new(Accounts::new(Install::new([7; 32])));
+        let (calls, _nobody) = mpsc::channel(1);
+        let drains = Drains::default();
+        let parts = Parts { store: shared, desk, accounts, drains, calls, tls: tls.clone() };
+        let server = Server::start(settings, parts).unwrap();
         Self { server, store, tls, dir }
     }
 
