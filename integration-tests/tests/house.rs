@@ -23,7 +23,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("restante-server", &["types", "smtp", "queue", "net", "turn"]),
     ("restante-delivery", &["types", "smtp", "queue", "net"]),
     ("restante-admin", &["types", "smtp", "queue", "turn", "api"]),
-    ("restante", &["types", "smtp", "queue", "turn", "net", "server", "delivery", "api", "admin"]),
+    ("restante-agent", &["types", "smtp", "net"]),
+    ("restante", &["types", "smtp", "queue", "turn", "net", "server", "delivery", "api", "admin", "agent"]),
     ("restante-integration-tests", &[]),
 ];
 

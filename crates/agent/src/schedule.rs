@@ -123,7 +123,7 @@ mod tests {
             morning.next(&at("2026-01-30T08:00:00+01:00[Europe/Berlin]")),
             "2026-02-02T07:00:00Z".parse().unwrap()
         );
-        assert_eq!(morning.to_string(), "0 8 * * MON-FRI");
+        assert_eq!(morning.to_string(), "0 8 * * 1-5");
         for text in ["", "soon", "* * * *", "61 * * * *", "0 0 30 2 *"] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
