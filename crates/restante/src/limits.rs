@@ -19,3 +19,12 @@ pub(crate) const ROUNDS: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for what is in flight; below systemd's usual 90 s.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// How often the accounts file is looked at: an account that was taken away must not go on for long.
+pub(crate) const ACCOUNTS_LOOK: Duration = Duration::from_secs(2);
+
+/// Where mail is taken (RFC 5321 4.5.4.2).
+pub(crate) const SMTP_PORT: u16 = 25;
+
+/// Turned connections on their way from the front end to delivery.
+pub(crate) const CALLS_WAITING: usize = 16;

@@ -2,6 +2,7 @@
 //!
 //! One program: the server, the administrator's commands, and offline work on the spool.
 
+mod accounts;
 mod args;
 mod cli;
 mod config;

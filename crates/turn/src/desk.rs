@@ -75,6 +75,13 @@ impl TurnDesk {
         }
     }
 
+    /// Keeps the addresses of requesters there; a drain may look for them before the desk is made.
+    #[must_use]
+    pub fn with_requesters(mut self, requesters: Arc<RequesterHops>) -> Self {
+        self.requesters = requesters;
+        self
+    }
+
     /// Takes a new configuration; requests that come from now on are judged by it.
     pub fn reload(&self, settings: TurnSettings) {
         self.settings.store(Arc::new(settings));

@@ -19,8 +19,8 @@ mod settings;
 mod targets;
 
 pub use accounts::{
-    Account, Accounts, AuthFailure, ClientCertificate, Fingerprint, FingerprintError, Install, Kdf, Pbkdf2,
-    Peer, SecretError, StoredSecret, is_account_name,
+    Account, Accounts, AuthFailure, ClientCertificate, Fingerprint, FingerprintError, Install, Kdf,
+    NewAccounts, Pbkdf2, Peer, SecretError, StoredSecret, is_account_name,
 };
 pub use desk::TurnDesk;
 pub use drains::{Drains, RunningDrain};

@@ -3,6 +3,7 @@
 //! One file per verb: its arguments, its help and what it does stand together. The program's `Cli` flattens
 //! [`Options`] and [`Verb`] and hands both to [`run`].
 
+mod account;
 mod backup;
 mod completions;
 mod connect;
@@ -65,6 +66,7 @@ pub(crate) enum Verb {
     Delete(delete::Delete),
     Restore(restore::Restore),
     Backup(backup::Backup),
+    Account(account::Account),
     Health(health::Health),
     Completions(completions::Completions),
     Man(man::Man),
@@ -101,6 +103,7 @@ async fn dispatch(
         Verb::Delete(verb) => delete::run(verb, &client()?, output).await,
         Verb::Restore(verb) => restore::run(verb, &client()?, output).await,
         Verb::Backup(verb) => backup::run(verb, &client()?, output).await,
+        Verb::Account(verb) => account::run(verb, options, output),
         Verb::Health(verb) => health::run(verb, &client()?, output).await,
         Verb::Completions(verb) => completions::run(&verb, command, output),
         Verb::Man(verb) => man::run(&verb, command, output),
@@ -158,6 +161,10 @@ mod tests {
             "restante delete --all --reason why --yes".to_owned(),
             format!("restante restore {id}"),
             "restante backup /x".to_owned(),
+            "restante account add x --domain example.org,example.com --shared --password-file -".to_owned(),
+            "restante account set-password x".to_owned(),
+            "restante account list --json".to_owned(),
+            "restante account remove x".to_owned(),
             "restante health --config /x".to_owned(),
             "restante completions bash".to_owned(),
             "restante man status".to_owned(),
@@ -180,6 +187,10 @@ mod tests {
             "restante export --format eml",
             "restante delete --all --reason x --yes --dry-run",
             "restante status a..b",
+            "restante account add x",
+            "restante account add a=b --domain example.org",
+            "restante account add x --domain example.org --legacy-cram-md5 --no-password",
+            "restante account set-password x secret",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

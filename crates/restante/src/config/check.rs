@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use restante_delivery::NextHop;
-use restante_server::{ListenTls, Service};
+use restante_server::ListenTls;
 use restante_types::{Domain, canonical};
 
 use super::nearest::nearest;
 use super::report::{Place, Report};
-use super::sections::Listen;
-use super::values::Notices;
+use super::values::{DeliverTo, Notices};
 use super::{Config, HeldDomain, Machine, Sited};
+use crate::accounts::{self, SitedAccount};
 
 /// Adds what it finds to the report.
 pub(super) fn check(config: &Config, machine: &Machine, report: &mut Report) {
@@ -24,6 +24,8 @@ pub(super) fn check(config: &Config, machine: &Machine, report: &mut Report) {
         primary(config, machine, domain, report);
     }
     groups(config, report);
+    accounts::check(&config.accounts, config, report);
+    collected(config, report);
     advice(config, report);
 }
 
@@ -51,25 +53,26 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (ip_a == ip_b || takes(ip_a, ip_b) || takes(ip_b, ip_a))
 }
 
-fn opened(config: &Config) -> impl Iterator<Item = &Sited<Listen>> {
-    config.listen.iter().filter(|listen| listen.value.service == Service::Smtp)
-}
-
 fn tls(config: &Config, report: &mut Report) {
     let Some(Sited { value: tls, place }) = &config.tls else {
-        for one in
-            opened(config).filter(|one| matches!(one.value.tls, ListenTls::Required | ListenTls::Implicit))
+        for one in config
+            .listen
+            .iter()
+            .filter(|one| matches!(one.value.tls, ListenTls::Required | ListenTls::Implicit))
         {
             let what = "this listener cannot do without TLS, and there is no [tls]";
             report.error(&one.place, what, "add [tls] with certificate and key, or with self-signed = true");
         }
-        if opened(config).any(|one| one.value.tls == ListenTls::StartTls) {
+        if config.listen.iter().any(|one| one.value.tls == ListenTls::StartTls) {
             let place = Place::whole(&config.file);
             let what = "there is no [tls]: STARTTLS is not offered and all mail comes in readable on the way";
             report.warning(&place, what, "add [tls] with certificate and key, or with self-signed = true");
         }
         return;
     };
+    if let Some(authority) = &tls.client_ca {
+        readable(authority, "client-ca", place, report);
+    }
     match (&tls.certificate, &tls.key, tls.self_signed) {
         (Some(certificate), Some(key), false) => {
             readable(certificate, "certificate", place, report);
@@ -127,7 +130,7 @@ fn domains(config: &Config, report: &mut Report) {
 /// A primary that is ourselves would be a loop.
 fn primary(config: &Config, machine: &Machine, domain: &Sited<HeldDomain>, report: &mut Report) {
     let HeldDomain { name, rules, primary_place } = &domain.value;
-    let ours = |port: u16| opened(config).any(|listen| listen.value.address.port() == port);
+    let ours = |port: u16| config.listen.iter().any(|listen| listen.value.address.port() == port);
     let what = match &rules.primary {
         NextHop::Mx => return,
         NextHop::Host { name: host, port } if *host == config.hostname && ours(*port) => host.to_string(),
@@ -141,9 +144,9 @@ fn primary(config: &Config, machine: &Machine, domain: &Sited<HeldDomain>, repor
 fn is_us(config: &Config, machine: &Machine, target: SocketAddr) -> bool {
     let ip = canonical(target.ip());
     if config.top.own_addresses.iter().any(|own| canonical(*own) == ip) {
-        return opened(config).any(|listen| listen.value.address.port() == target.port());
+        return config.listen.iter().any(|listen| listen.value.address.port() == target.port());
     }
-    opened(config).any(|listen| {
+    config.listen.iter().any(|listen| {
         let own = listen.value.address;
         let reached = canonical(own.ip()) == ip
             || (own.ip().is_unspecified() && (ip.is_loopback() || (machine.is_local)(ip)));
@@ -192,9 +195,33 @@ fn advice(config: &Config, report: &mut Report) {
              parked, and shown by restante list",
         );
     }
-    if config.top.accounts_file.exists() {
-        let what =
-            format!("this version has no accounts yet; {} is not read", config.top.accounts_file.display());
-        report.note(&config.file, what);
+}
+
+/// What needs an account, and there is none.
+fn collected(config: &Config, report: &mut Report) {
+    let meant = "restante account add NAME --domain DOMAIN makes one";
+    if let Some(listen) = config.listen.iter().find(|listen| listen.value.atrn)
+        && config.accounts.is_empty()
+    {
+        let what = format!(
+            "nobody can collect mail here: there is no account in {}",
+            accounts::file(config).display()
+        );
+        report.warning(&listen.place, what, meant);
+    }
+    for domain in config.domains.iter().filter(|domain| domain.value.rules.deliver_to == DeliverTo::Requester)
+    {
+        let name = &domain.value.name;
+        let shows = |account: &&SitedAccount| !account.value.certificates.is_empty();
+        if !config
+            .accounts
+            .iter()
+            .filter(|account| account.value.domains.contains(name))
+            .any(|account| shows(&account))
+        {
+            let what = format!("deliver-to: no account that owns {name} has a client-certificate on file");
+            let meant = "mail goes to an address that asks only if its server shows that certificate; or collect it by ATRN";
+            report.warning(&domain.place, what, meant);
+        }
     }
 }

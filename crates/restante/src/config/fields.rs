@@ -89,6 +89,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The outermost table of an accounts file.
+    pub(crate) fn of_accounts(
+        source: &'a Source,
+        table: &'a Spanned<DeTable<'a>>,
+        report: &'a RefCell<Report>,
+    ) -> Self {
+        Self { name: "the accounts file", ..Self::of_file(source, table, report) }
+    }
+
     /// The value of a key. A bad value is reported and counts as absent.
     pub(crate) fn get<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         let value = self.ask(key)?;

@@ -5,6 +5,7 @@
 
 mod check;
 mod command;
+mod credentials;
 mod fields;
 mod nearest;
 mod read;
@@ -24,10 +25,14 @@ use std::path::{Path, PathBuf};
 use restante_types::Domain;
 
 pub(crate) use command::{file, run};
+pub(crate) use credentials::Certificates;
+pub(crate) use fields::{Fields, Source};
 pub(crate) use render::{render, written};
 pub(crate) use report::{Finding, Grade, Place, Report};
-pub(crate) use sections::{Admin, Limits, Listen, Rules, Tls, Top};
-pub(crate) use values::DiskMark;
+pub(crate) use sections::{AccountKeys, Admin, Limits, Listen, Rules, Tls, Top};
+pub(crate) use values::{DeliverTo, DiskMark, quoted};
+
+use crate::accounts::{self, SitedAccount};
 
 /// Where a site keeps its configuration.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/restante/restante.toml";
@@ -84,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<Sited<HeldDomain>>,
     /// Groups for `ETRN #name`.
     pub(crate) groups: Vec<Sited<Group>>,
+    /// The accounts, from their own file.
+    pub(crate) accounts: Vec<SitedAccount>,
 }
 
 /// What reading wants to know of the machine.
@@ -112,8 +119,24 @@ impl Machine {
 /// Reads a configuration with the files of `domains.d` beside it. The configuration is there exactly if the report
 /// has no errors.
 pub(crate) fn load(file: &Path, machine: &Machine) -> (Option<Config>, Report) {
-    let (config, mut report) = read::read(file, machine);
+    let (mut config, mut report) = read::read(file, machine);
+    config.accounts = read_accounts(&config, &mut report);
     check::check(&config, machine, &mut report);
     let usable = !report.has_errors();
     (usable.then_some(config), report)
+}
+
+/// Reads the accounts as they are now, for a configuration that is in force. They are there exactly if the report has
+/// no errors.
+pub(crate) fn load_accounts(config: &Config) -> (Option<Vec<SitedAccount>>, Report) {
+    let mut report = Report::default();
+    let accounts = read_accounts(config, &mut report);
+    accounts::check(&accounts, config, &mut report);
+    let usable = !report.has_errors();
+    (usable.then_some(accounts), report)
+}
+
+fn read_accounts(config: &Config, report: &mut Report) -> Vec<SitedAccount> {
+    let trial = config.listen.iter().all(|listen| listen.value.address.ip().is_loopback());
+    accounts::read(&accounts::file(config), trial, report)
 }

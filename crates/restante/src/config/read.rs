@@ -13,7 +13,6 @@ use toml::de::DeTable;
 use super::fields::{Fields, Source};
 use super::report::{Grade, Place, Report};
 use super::sections::{Admin, GroupKeys, Limits, Listen, Rules, Tls, Top};
-use super::values::DeliverTo;
 use super::{Config, Group, HeldDomain, Machine, Sited};
 use crate::limits::{MAX_CONFIG_FILE, MAX_DOMAIN_FILES, MAX_GROUP_NAME};
 
@@ -55,6 +54,7 @@ fn blank(file: &Path) -> Config {
         defaults: Rules::default(),
         domains: Vec::new(),
         groups: Vec::new(),
+        accounts: Vec::new(),
     }
 }
 
@@ -183,15 +183,7 @@ fn read_listen(fields: &mut Fields<'_>) -> Sited<Listen> {
         if fields.place_if_written("tls").is_none() {
             listen.tls = ListenTls::Required;
         }
-        let what = "this version does not serve on-demand mail relay (ATRN) yet";
-        fields.find(Grade::Warning, "service", what, "this listener is not opened");
-    } else if listen.atrn {
-        fields.find(
-            Grade::Warning,
-            "atrn",
-            "this version does not serve ATRN yet",
-            "the listener answers it 502",
-        );
+        listen.atrn = true;
     }
     Sited { value: listen, place: fields.place_of("address") }
 }
@@ -264,10 +256,6 @@ fn read_rules(fields: &mut Fields<'_>, base: &Rules) -> Rules {
         let meant =
             "sending without the check would be unsafe; write \"require\" or \"opportunistic\" until it can";
         fields.find(Grade::Error, "tls-policy", what, meant);
-    }
-    if rules.deliver_to == DeliverTo::Requester && fields.place_if_written("deliver-to").is_some() {
-        let what = "this version cannot deliver to the requester's address yet";
-        fields.find(Grade::Warning, "deliver-to", what, "mail goes to the primary on file");
     }
     if rules.delay_notice.0.is_some() && fields.place_if_written("delay-notice").is_some() {
         fields.find(

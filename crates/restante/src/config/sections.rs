@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use restante_delivery::{Mode, NextHop, RetryList, TlsPolicy};
 use restante_server::{ListenTls, Service};
-use restante_turn::{EtrnFrom, EtrnReply};
+use restante_turn::{EtrnFrom, EtrnReply, StoredSecret};
 use restante_types::Domain;
 
+use super::credentials::Certificates;
 use super::fields::{Fields, Setting};
 use super::values::{DeliverTo, DiskMark, Notices, On5xx, Quota, Size, Span, SpanOrOff, Workers};
 
@@ -54,7 +55,7 @@ section! {
         "own-addresses" own_addresses: Vec<IpAddr> = Vec::new();
         /// Received lines of a message at most.
         "hop-limit" hop_limit: usize = 100;
-        /// Accounts.
+        /// Accounts; a relative path is looked for beside the configuration.
         "accounts-file" accounts_file: PathBuf = "/etc/restante/accounts.toml".into();
         /// Threads that serve connections.
         "worker-threads" worker_threads: Workers = Workers(None);
@@ -86,6 +87,8 @@ section! {
         "key" key: Option<PathBuf> = None;
         /// Makes a certificate in the data directory at the first start.
         "self-signed" self_signed: bool = false;
+        /// Certificates of authorities, PEM, whose client certificates are known by their names.
+        "client-ca" client_ca: Option<PathBuf> = None;
     }
 }
 
@@ -168,5 +171,29 @@ section! {
         "name" name: Option<String> = None;
         /// Its domains.
         "domains" domains: Vec<Domain> = Vec::new();
+    }
+}
+
+section! {
+    /// `[[account]]` of the accounts file.
+    AccountKeys {
+        /// Its name.
+        "name" name: Option<String> = None;
+        /// The domains it owns.
+        "domains" domains: Vec<Domain> = Vec::new();
+        /// Others may own its domains too.
+        "shared" shared: bool = false;
+        /// What is kept of its password.
+        "secret" secret: Option<StoredSecret> = None;
+        /// Its certificates.
+        "client-certificate" client_certificate: Certificates = Certificates::default();
+        /// The name in a certificate under `client-ca`.
+        "client-name" client_name: Option<Domain> = None;
+        /// TURN is served.
+        "turn" turn: bool = false;
+        /// It may come without TLS.
+        "allow-cleartext" allow_cleartext: bool = false;
+        /// CRAM-MD5 is served.
+        "legacy-cram-md5" legacy_cram_md5: bool = false;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use restante_delivery::Mode;
@@ -27,6 +28,11 @@ impl Tree {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// A file that its owner alone may read.
+    fn accounts(&self, name: &str, text: &str) {
+        fs::set_permissions(self.file(name, text), PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn load(&self) -> (Option<Config>, Report) {
@@ -260,20 +266,13 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
 #[test]
 fn what_is_not_done_yet_is_said() {
     let report = Tree::new(
-        "[[listen]]\naddress = \"127.0.0.1:366\"\nservice = \"odmr\"\n[[listen]]\naddress = \"127.0.0.1:25\"\natrn = true\n\
-         [admin]\nhttp = \"127.0.0.1:8025\"\n[domain-defaults]\ndeliver-to = \"requester\"\ndelay-notice = \"4h\"\n\
+        "[admin]\nhttp = \"127.0.0.1:8025\"\n[domain-defaults]\ndelay-notice = \"4h\"\n\
          [[domain]]\nname = \"example.org\"\n",
     )
     .load()
     .1
     .to_string();
-    for (line, words) in [
-        (3, "on-demand mail relay"),
-        (6, "ATRN"),
-        (8, "no web page"),
-        (10, "requester"),
-        (11, "delay notices"),
-    ] {
+    for (line, words) in [(2, "no web page"), (4, "delay notices")] {
         let found = report
             .lines()
             .any(|text| text.contains(&format!("restante.toml:{line}:")) && text.contains(words));
@@ -282,6 +281,24 @@ fn what_is_not_done_yet_is_said() {
     for words in ["no notices yet", "pin it"] {
         assert!(report.contains(words), "{words}: {report}");
     }
+}
+
+#[test]
+fn what_needs_an_account_and_has_none_is_said() {
+    let odmr = "[[listen]]\naddress = \"127.0.0.1:366\"\nservice = \"odmr\"\n";
+    let domain = "[domain-defaults]\ndeliver-to = \"requester\"\n[[domain]]\nname = \"example.org\"\n";
+    wrong(odmr, ":2:11", &["cannot do without TLS"]);
+    let tree = Tree::new(&format!("accounts-file = \"a.toml\"\n{odmr}[tls]\nself-signed = true\n{domain}"));
+    let said = |tree: &Tree| tree.load().1.to_string();
+    for words in
+        ["restante.toml:3:11: warning: nobody can collect", "a.toml", "no account that owns example.org"]
+    {
+        assert!(said(&tree).contains(words), "{words}: {}", said(&tree));
+    }
+    let account = "[[account]]\nname = \"a\"\ndomains = [\"example.org\"]\nclient-certificate = \"sha256:";
+    tree.accounts("a.toml", &format!("{account}{}\"\n", "ab".repeat(32)));
+    assert_eq!(tree.load().1.count(Grade::Warning), 0, "{}", said(&tree));
+    assert_eq!(tree.load().0.unwrap().accounts.len(), 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use restante_delivery::{Mode, NextHop, RetryList, TlsPolicy};
 use restante_server::{ListenTls, Service};
-use restante_turn::{EtrnFrom, EtrnReply};
+use restante_turn::{EtrnFrom, EtrnReply, Fingerprint};
 use restante_types::Domain;
 use toml::de::DeValue;
 
@@ -19,7 +19,7 @@ pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn text<'v>(value: &'v DeValue<'_>, meant: &str) -> Result<&'v str, Wrong> {
+pub(super) fn text<'v>(value: &'v DeValue<'_>, meant: &str) -> Result<&'v str, Wrong> {
     value.as_str().ok_or_else(|| Wrong::new(format!("a text is wanted, not {}", kind(value)), meant))
 }
 
@@ -127,7 +127,8 @@ parsed! {
     IpAddr, "address", "write an address like \"192.0.2.1\" or \"2001:db8::1\"";
     SocketAddr, "address with a port", "write an address like \"192.0.2.1:25\" or \"[::]:25\"";
     NextHop, "primary", "write \"mx\", \"host\", \"host:port\", \"[192.0.2.1]:2525\" or \"[2001:db8::1]:25\"";
-    EtrnFrom, "asker", "write \"primary\", \"any\", or a network like \"192.0.2.7\" or \"2001:db8::/32\"";
+    EtrnFrom, "asker", "write \"primary\", \"any\", \"auth\", or a network like \"192.0.2.7\" or \"2001:db8::/32\"";
+    Fingerprint, "fingerprint", "write \"sha256:\" and 64 hexadecimal digits, as openssl x509 -fingerprint -sha256 prints them";
     Span, "span of time", "write a number with a unit, like \"30s\", \"5m\", \"1h30m\", \"14d\"";
     Size, "size", "write a number with a unit, like \"500 kB\", \"50 MB\", \"2 GiB\"";
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use restante_net::{ServerTls, TlsError};
+use restante_net::{ClientCa, ServerTls, TlsError};
 use restante_types::Domain;
 
 use super::events;
@@ -42,6 +42,11 @@ pub(crate) fn files(config: &Config) -> Option<(PathBuf, PathBuf)> {
     Some((tls.certificate.clone()?, tls.key.clone()?))
 }
 
+/// The file with the authorities whose client certificates are known by their names.
+pub(crate) fn authority(config: &Config) -> Option<&Path> {
+    config.tls.as_ref()?.value.client_ca.as_deref()
+}
+
 /// Loads the certificate; makes it first where the configuration says `self-signed = true` and there is none.
 ///
 /// # Errors
@@ -52,7 +57,8 @@ pub(crate) fn load(config: &Config) -> Result<Option<Arc<ServerTls>>, Certificat
     if own && !(certificate.exists() && key.exists()) {
         make(&config.hostname, &certificate, &key)?;
     }
-    Ok(Some(ServerTls::load(certificate, key)?))
+    let client_ca = authority(config).map(ClientCa::load).transpose()?;
+    Ok(Some(ServerTls::load_with(certificate, key, client_ca)?))
 }
 
 /// The key is readable by us alone from its first octet on. The certificate comes last: without it, both are made anew.

@@ -27,6 +27,9 @@ pub(crate) enum StartError {
     /// The certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// What the installation keeps for its accounts.
+    #[error("accounts: {0}")]
+    Accounts(#[source] io::Error),
     /// The listeners.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -46,7 +49,7 @@ impl StartError {
             Self::Store(OpenError::InUse(_)) | Self::Admin(AdminError::InUse(_)) => Exit::TryAgain,
             Self::Store(OpenError::UnknownVersion { .. } | OpenError::Unreadable { .. }) => Exit::Data,
             Self::Store(OpenError::Io { cause, .. }) => of_io(cause),
-            Self::Admin(AdminError::Io { error, .. }) => of_io(error),
+            Self::Admin(AdminError::Io { error, .. }) | Self::Accounts(error) => of_io(error),
             Self::Server(ServerError::Listen(error)) => of_io(&error.source),
             Self::Certificate(_) | Self::Server(ServerError::NoCertificate(_)) => Exit::Configuration,
             Self::Runtime(_)

@@ -79,6 +79,21 @@ pub(super) fn certificate_made(certificate: &Path) {
     tracing::info!(event = "certificate_made", certificate = %certificate.display());
 }
 
+/// Another accounts file is in force.
+pub(super) fn accounts_taken(file: &Path, accounts: usize) {
+    tracing::info!(event = "accounts_taken", file = %file.display(), accounts);
+}
+
+/// The accounts stay as they were.
+pub(super) fn accounts_refused(file: &Path, error: &ReloadError) {
+    tracing::error!(event = "accounts_refused", file = %file.display(), error = %error, consequence = "the old accounts stay in force");
+}
+
+/// Accounts lost the right to what they were collecting.
+pub(super) fn drains_ended(drains: usize) {
+    tracing::warn!(event = "drains_ended", drains, cause = "an account lost its right");
+}
+
 /// All mail comes in in clear.
 pub(super) fn no_certificate() {
     tracing::warn!(event = "no_certificate", consequence = "STARTTLS is not offered");
@@ -130,11 +145,6 @@ pub(super) fn running_as_root() {
 /// The limit of open files stays low.
 pub(super) fn open_files_not_raised(error: io::Error) {
     tracing::warn!(event = "open_files_not_raised", error = %error);
-}
-
-/// The DNS cannot be asked; pinned primaries work.
-pub(super) fn no_resolver(error: &restante_delivery::LookupError) {
-    tracing::warn!(event = "no_resolver", error = %error, consequence = "only primaries pinned by address are reached");
 }
 
 /// Our own program cannot be found, so the index is opened without having been probed.

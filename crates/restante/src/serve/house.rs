@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
-use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, NoRequesters, PrimaryBook};
+use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, PrimaryBook, SystemLookup};
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_server::{Parts, Server};
@@ -14,12 +14,13 @@ use restante_turn::{PrimaryAddresses, TurnDesk};
 use restante_types::{Domain, UnixMillis};
 
 use super::certificate;
+use super::collectors::{Collectors, Hops};
 use super::current::{Current, Office};
 use super::error::{ReloadError, StartError};
 use super::known::{Change, KnownDomains};
 use super::rounds::Uncollected;
-use super::{events, lookup, orphans, settings};
-use crate::config::{Config, DiskMark, Machine, load};
+use super::{calls, events, orphans, settings};
+use crate::config::{Config, DiskMark, Grade, Machine, Report, load, load_accounts};
 
 /// The running server.
 pub(super) struct House {
@@ -31,6 +32,7 @@ pub(super) struct House {
     tls: Option<Arc<ServerTls>>,
     admin: AdminServer,
     current: Arc<ArcSwap<Current>>,
+    collectors: Collectors,
     known: KnownDomains,
     uncollected: Uncollected,
 }
@@ -66,20 +68,30 @@ impl House {
         tell_change(&change);
         orphans::hold(&*store, &current.load().policies, &change.gone).await;
 
+        let collectors = Collectors::open(config).await.map_err(StartError::Accounts)?;
         let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
         let delivery = Delivery::start(DeliveryParts {
             store: store.clone(),
             settings: routes.clone(),
-            lookup: lookup::lookup(),
+            lookup: Arc::new(SystemLookup::new()),
             carrier: Arc::new(Courier::default()),
-            requesters: Arc::new(NoRequesters),
+            requesters: Arc::new(Hops(collectors.hops.clone())),
             clock: Arc::new(|| SystemTime::now().into()),
         });
         let primaries = Arc::new(Book(delivery.book()));
-        let desk = Arc::new(TurnDesk::new(store.clone(), primaries, settings::turn(config)));
+        let desk = TurnDesk::new(store.clone(), primaries, settings::turn(config));
+        let desk = Arc::new(desk.with_requesters(collectors.hops.clone()));
         let office = Arc::new(Office { current: current.clone(), desk: desk.clone() });
-        let parts = Parts { store: store.clone(), desk: desk.clone(), tls: tls.clone() };
-        let server = Server::start(settings::server(config, known.lost()), parts)?;
+        let parts = Parts {
+            store: store.clone(),
+            desk: desk.clone(),
+            accounts: collectors.accounts.clone(),
+            drains: collectors.drains.clone(),
+            calls: calls::join(delivery.door()),
+            tls: tls.clone(),
+        };
+        let offer = collectors.accounts.offer();
+        let server = Server::start(settings::server(config, known.lost(), offer), parts)?;
         let admin = restante_admin::start(admin_settings(config), store.clone(), office).await?;
         let uncollected = Uncollected::default();
         let house = Self {
@@ -91,6 +103,7 @@ impl House {
             tls,
             admin,
             current: current.clone(),
+            collectors,
             known,
             uncollected,
         };
@@ -132,10 +145,14 @@ impl House {
         let tls = self.certificate_for(&old.config, &config)?;
         let mut known = self.known.clone();
         let change = known.take(settings::names(&config), now);
-        self.server.reload(settings::server(&config, known.lost()), tls.clone())?;
+        let accounts =
+            self.collectors.prepare(&config).await.map_err(|error| ReloadError::Thread(error.to_string()))?;
+        self.server.reload(settings::server(&config, known.lost(), accounts.offer()), tls.clone())?;
+        self.collectors.accounts.take(accounts);
         changed.into_iter().for_each(events::needs_restart);
         (self.tls, self.known) = (tls, known);
         self.desk.reload(settings::turn(&config));
+        self.collectors.enforce(&self.desk);
         self.routes.store(Arc::new(settings::delivery(&config)));
         self.delivery.reloaded();
         self.current.store(Arc::new(Current::new(config)));
@@ -145,10 +162,55 @@ impl House {
         Ok(())
     }
 
+    /// Takes up the accounts file if it is another one than before; a bad one changes nothing.
+    pub(super) async fn look_at_accounts(&mut self) {
+        let current = self.current.load_full();
+        let Some(file) = self.collectors.changed(&current.config).await else { return };
+        let mut config = current.config.clone();
+        let read = tokio::task::spawn_blocking(move || (load_accounts(&config), config)).await;
+        let result = match read {
+            Ok(((accounts, report), old)) => {
+                events::findings(&report);
+                config = old;
+                match accounts {
+                    Some(accounts) => {
+                        config.accounts = accounts;
+                        self.take_accounts(config).await
+                    }
+                    None => Err(findings(&report)),
+                }
+            }
+            Err(error) => Err(ReloadError::Thread(error.to_string())),
+        };
+        match result {
+            Ok(()) => events::accounts_taken(&file, self.current.load().config.accounts.len()),
+            Err(error) => {
+                events::accounts_refused(&file, &error);
+                let warning = format!("the accounts were not taken up: {error}");
+                self.current.store(Arc::new(self.current.load().with_warning(warning)));
+            }
+        }
+    }
+
+    async fn take_accounts(&mut self, config: Config) -> Result<(), ReloadError> {
+        let new =
+            self.collectors.prepare(&config).await.map_err(|error| ReloadError::Thread(error.to_string()))?;
+        self.server.reload(settings::server(&config, self.known.lost(), new.offer()), self.tls.clone())?;
+        self.collectors.accounts.take(new);
+        self.desk.reload(settings::turn(&config));
+        self.collectors.enforce(&self.desk);
+        self.current.store(Arc::new(Current::new(config)));
+        Ok(())
+    }
+
     fn certificate_for(&self, old: &Config, new: &Config) -> Result<Option<Arc<ServerTls>>, ReloadError> {
         match &self.tls {
             // The same object, so that connections and the watch over its files go on.
-            Some(tls) if certificate::files(old) == certificate::files(new) => {
+            Some(tls)
+                if certificate::files(old) == certificate::files(new)
+                    && certificate::authority(old).is_none()
+                    && certificate::authority(new).is_none() =>
+            {
                 tls.reload().map_err(certificate::CertificateError::from)?;
                 Ok(Some(tls.clone()))
             }
@@ -162,7 +224,8 @@ impl House {
         if !forgotten.is_empty() {
             orphans::forget(&*self.store, &forgotten).await;
             self.remember();
-            let settings = settings::server(&self.current.load().config, self.known.lost());
+            let offer = self.collectors.accounts.offer();
+            let settings = settings::server(&self.current.load().config, self.known.lost(), offer);
             if let Err(error) = self.server.reload(settings, self.tls.clone()) {
                 events::reload_failed(&self.current.load().config.file, &error.into());
             }
@@ -222,8 +285,12 @@ async fn read_again(file: &std::path::Path) -> Result<Config, ReloadError> {
     let read = tokio::task::spawn_blocking(move || load(&file, &Machine::this())).await;
     let (config, report) = read.map_err(|error| ReloadError::Thread(error.to_string()))?;
     events::findings(&report);
-    let first = || report.findings().next().map(ToString::to_string).unwrap_or_default();
-    config.ok_or_else(|| ReloadError::Findings(report.count(crate::config::Grade::Error), first()))
+    config.ok_or_else(|| findings(&report))
+}
+
+fn findings(report: &Report) -> ReloadError {
+    let first = report.findings().next().map(ToString::to_string).unwrap_or_default();
+    ReloadError::Findings(report.count(Grade::Error), first)
 }
 
 fn tell_change(change: &Change) {

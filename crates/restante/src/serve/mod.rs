@@ -1,12 +1,13 @@
 //! `restante serve`: opens everything, keeps it running, and closes it in order.
 
+mod calls;
 mod certificate;
+mod collectors;
 mod current;
 mod error;
 mod events;
 mod house;
 mod known;
-mod lookup;
 mod orphans;
 mod rounds;
 mod settings;

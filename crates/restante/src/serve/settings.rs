@@ -1,14 +1,15 @@
 //! From the configuration to what each part is told.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use restante_delivery::{DeliverySettings, DomainDelivery, Mode};
-use restante_server::{HeldDomain, ListenSettings, ServerLimits, ServerSettings};
-use restante_turn::{DomainTurn, TurnSettings};
+use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop};
+use restante_server::{HeldDomain as Held, ListenSettings, ServerLimits, ServerSettings};
+use restante_smtp::AuthOffer;
+use restante_turn::{Account, AccountTurn, DomainTurn, TurnSettings};
 use restante_types::{Domain, DomainMap};
 
-use crate::config::{Config, Listen, Rules, Sited};
+use crate::config::{Config, DeliverTo, HeldDomain, Listen, Rules, Sited};
+use crate::limits::SMTP_PORT;
 
 /// What holds for a name, with what only the program itself wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +31,15 @@ pub(crate) fn policies(config: &Config) -> DomainMap<Policy> {
     })
 }
 
-/// What the front end is told. `lost` are domains that were held at the last good start and are missing now.
-pub(crate) fn server(config: &Config, lost: DomainMap<()>) -> ServerSettings {
+/// What the front end is told. `lost` are domains that were held at the last good start and are missing now; `auth` is what
+/// some account can use.
+pub(crate) fn server(config: &Config, lost: DomainMap<()>, auth: AuthOffer) -> ServerSettings {
     ServerSettings {
         hostname: config.hostname.clone(),
         own_addresses: config.top.own_addresses.clone(),
         listeners: config.listen.iter().map(listener).collect(),
+        auth,
+        turn: config.accounts.iter().any(|account| account.value.turn),
         limits: ServerLimits {
             message_size: config.limits.message_size.0,
             recipients: config.limits.recipients,
@@ -44,7 +48,7 @@ pub(crate) fn server(config: &Config, lost: DomainMap<()>) -> ServerSettings {
             max_subdomains: config.limits.max_subdomains,
             hop_limit: config.top.hop_limit,
         },
-        domains: per_domain(config, |rules| HeldDomain {
+        domains: per_domain(config, |rules| Held {
             push: rules.mode == Mode::Push,
             quota: rules.quota.0.map(|size| size.0),
             smtputf8: rules.smtputf8,
@@ -81,22 +85,55 @@ pub(crate) fn delivery(config: &Config) -> DeliverySettings {
     }
 }
 
-/// What the desk that answers ETRN is told.
+/// What the desk that answers ETRN, ATRN and TURN is told.
 pub(crate) fn turn(config: &Config) -> TurnSettings {
+    let mut domains = DomainMap::default();
+    for domain in &config.domains {
+        let HeldDomain { name, rules, .. } = &domain.value;
+        domains.insert(name.clone(), rules.subdomains, domain_turn(name, rules, config));
+    }
+    let known = |account: &Account| AccountTurn {
+        turn: account.turn,
+        allow_cleartext: account.allow_cleartext,
+        certificates: account.certificates.iter().map(|certificate| certificate.0).collect(),
+    };
+    let accounts = config.accounts.iter().map(|account| &account.value);
     TurnSettings {
-        domains: per_domain(config, |rules| DomainTurn {
-            subdomains: rules.subdomains,
-            etrn_from: rules.etrn_from.clone(),
-            etrn_reply: rules.etrn_reply,
-            etrn_interval: rules.etrn_interval.0,
-            identities: BTreeSet::new(),
-            certificates: BTreeSet::new(),
-        }),
+        domains,
         groups: config
             .groups
             .iter()
             .map(|group| (group.value.name.clone(), group.value.domains.clone()))
             .collect(),
+        accounts: accounts.map(|account| (account.name.clone(), known(account))).collect(),
+        own_addresses: config.top.own_addresses.clone(),
+        is_local: Some(restante_delivery::is_local_address),
+    }
+}
+
+fn domain_turn(name: &Domain, rules: &Rules, config: &Config) -> DomainTurn {
+    let mut told = DomainTurn {
+        subdomains: rules.subdomains,
+        etrn_from: rules.etrn_from.clone(),
+        etrn_reply: rules.etrn_reply,
+        etrn_interval: rules.etrn_interval.0,
+        requester_port: (rules.deliver_to == DeliverTo::Requester).then(|| port(&rules.primary)),
+        ..DomainTurn::default()
+    };
+    for owner in config.accounts.iter().map(|account| &account.value).filter(|one| one.domains.contains(name))
+    {
+        told.identities.insert(owner.name.clone());
+        told.certificates.extend(owner.certificates.iter().map(|certificate| certificate.0));
+    }
+    told
+}
+
+/// The port of a primary.
+const fn port(primary: &NextHop) -> u16 {
+    match primary {
+        NextHop::Mx => SMTP_PORT,
+        NextHop::Host { port, .. } => *port,
+        NextHop::Literal(address) => address.port(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::StartError;
 use super::house::House;
 use super::{events, supervisor};
 use crate::config::Config;
-use crate::limits::{ROUNDS, SHUTDOWN_GRACE};
+use crate::limits::{ACCOUNTS_LOOK, ROUNDS, SHUTDOWN_GRACE};
 
 /// Signals that mean the end.
 struct Ends {
@@ -55,6 +55,7 @@ pub(super) async fn serve(config: Config) -> Result<(), StartError> {
 async fn live(house: &mut House, mut hangup: Signal, ends: &mut Ends) {
     let mut rounds = every(ROUNDS);
     let mut pulse = every(supervisor::rhythm());
+    let mut looks = every(ACCOUNTS_LOOK);
     loop {
         tokio::select! {
             () = ends.next() => return,
@@ -64,6 +65,7 @@ async fn live(house: &mut House, mut hangup: Signal, ends: &mut Ends) {
                 supervisor::ready();
             }
             _ = rounds.tick() => Box::pin(house.round(SystemTime::now().into())).await,
+            _ = looks.tick() => Box::pin(house.look_at_accounts()).await,
             _ = pulse.tick() => supervisor::alive(&house.health()),
         }
     }

@@ -55,6 +55,18 @@ pub struct Accounts {
     kdf: Box<dyn Kdf>,
 }
 
+/// Accounts that are ready to be taken.
+#[derive(Debug)]
+pub struct NewAccounts(Table);
+
+impl NewAccounts {
+    /// The mechanisms that some of them can use.
+    #[must_use]
+    pub fn offer(&self) -> AuthOffer {
+        self.0.offer()
+    }
+}
+
 impl Accounts {
     /// No accounts yet.
     #[must_use]
@@ -68,10 +80,20 @@ impl Accounts {
         Self { table: ArcSwap::default(), failures: Mutex::default(), install, kdf }
     }
 
-    /// Takes these accounts in the place of all others. Takes time for each plain secret that is new.
+    /// Works accounts out, without taking them. Takes time for each plain secret that is new.
+    #[must_use]
+    pub fn prepare(&self, accounts: Vec<Account>) -> NewAccounts {
+        NewAccounts(Table::new(accounts, &self.install, &self.table.load()))
+    }
+
+    /// Takes these accounts in the place of all others; what goes on for one that lost its right is not this table's to end.
+    pub fn take(&self, new: NewAccounts) {
+        self.table.store(Arc::new(new.0));
+    }
+
+    /// Both at once.
     pub fn load(&self, accounts: Vec<Account>) {
-        let table = Table::new(accounts, &self.install, &self.table.load());
-        self.table.store(Arc::new(table));
+        self.take(self.prepare(accounts));
     }
 
     /// The mechanisms that some account can use.
