@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use restante_net::{ClientConnection, Stream};
 use restante_queue::{DomainLease, DrainCause, DrainReport};
@@ -117,25 +116,26 @@ impl Call<'_> {
     async fn carry(&mut self, connection: ClientConnection<Stream>, owner: &FeedOwner) -> Trip {
         let feed = owner.feed();
         let mut trip = Box::pin(courier::carry_over(connection, &feed, &self.hop));
-        let (mut level, mut pulled) = (Stop::Run, false);
-        let mut last_moment = Instant::now() + Duration::from_secs(u32::MAX.into());
+        let (mut level, mut pulled, mut cut) = (Stop::Run, false, false);
+        let mut last_moment = Instant::now();
         loop {
             tokio::select! {
-                trip = &mut trip => return trip,
+                // A cut connection ends as we wanted it to: the feed knows why.
+                trip = &mut trip => return if cut { Trip::Finished } else { trip },
                 () = self.leash.pulled(), if !pulled => {
                     pulled = true;
                     owner.stop(Some(CANCELLED));
                     last_moment = Instant::now() + CANCEL_GRACE;
                 }
-                () = sleep_until(last_moment), if pulled => {
+                () = sleep_until(last_moment), if pulled && !cut => {
                     owner.cut(Some(CANCELLED));
-                    // Cut couriers come back by themselves; this is asked only once.
-                    last_moment = Instant::now() + Duration::from_secs(u32::MAX.into());
+                    cut = true;
                 }
                 Ok(stop) = self.stop.wait_for(|stop| *stop > level), if level < Stop::Now => {
                     level = *stop;
                     if level == Stop::Now {
                         owner.cut(Some(SHUTTING_DOWN));
+                        cut = true;
                     } else {
                         owner.stop(Some(SHUTTING_DOWN));
                     }
