@@ -7,7 +7,7 @@ mod memory;
 use std::time::Duration;
 
 use memory::{Memory, Receipt, Sink};
-use restante_smtp::{Ask, Begin, Event, Mail, ServerSession};
+use restante_smtp::{Ask, Begin, Event, Evidence, Identity, Mail, Mechanism, ScramKeys, ServerSession};
 use restante_types::Reply;
 
 const ENVELOPE: &[u8] = b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\n";
@@ -29,6 +29,88 @@ fn asked_for_content() -> (Memory, Ask<Begin>) {
     memory.session.handle_bytes(memory.now, b"DATA\r\n", &mut Sink::default());
     let Some(Event::Begin(ask)) = memory.session.poll_event() else { panic!("no question") };
     (memory, ask)
+}
+
+/// Without a channel nothing is offered that needs a nonce.
+#[test]
+fn without_a_channel_no_nonce_is_made_up() {
+    let words = ["tls", "auth=all", "certificate", "no-channel"].map(str::to_owned);
+    let mut memory = Memory::new(&words);
+    memory.said();
+    memory.send(b"EHLO client.example\r\nAUTH CRAM-MD5\r\nAUTH SCRAM-SHA-256\r\nAUTH SCRAM-SHA-256-PLUS\r\n");
+    let said = memory.said();
+    assert!(said.contains("\r\n250-AUTH EXTERNAL PLAIN LOGIN\r\n"), "{said}");
+    assert_eq!(said.matches("504 5.5.4 ").count(), 3, "{said}");
+}
+
+/// A session whose question about this line of AUTH is out.
+fn asked_at(line: &str) -> Memory {
+    let mut memory = Memory::new(&["tls", "auth=all"].map(str::to_owned));
+    memory.send(b"EHLO client.example\r\n");
+    memory.said();
+    memory.session.handle_bytes(memory.now, line.as_bytes(), &mut Sink::default());
+    memory
+}
+
+/// The identity is there with 235 and not before; while the question is out nothing is read.
+#[test]
+fn who_it_is_is_known_when_the_client_was_told() {
+    let mut memory = asked_at("AUTH PLAIN AHVzZXIAcGVuY2ls\r\n");
+    let Some(Event::Auth(ask, evidence)) = memory.session.poll_event() else { panic!("no question") };
+    assert_eq!((evidence.name(), evidence.mechanism()), (Some("user"), Mechanism::Plain));
+    assert_eq!(memory.session.handle_bytes(memory.now, b"NOOP\r\n", &mut memory.sink), 0);
+    assert_eq!((memory.session.poll_timeout(), &memory.session.client().identity), (None, &None));
+    memory.session.grant(ask, Identity("somebody".into()));
+    memory.drain();
+    assert_eq!(memory.said(), "235 2.7.0 Authentication successful\r\n");
+    assert_eq!(memory.session.client().identity.as_deref(), Some("somebody"));
+}
+
+/// A question of AUTH is not answered by the answer of another session, nor by another question's.
+#[test]
+fn answers_of_other_sessions_authenticate_nobody() {
+    let mut memory = asked_at("AUTH PLAIN AHVzZXIAcGVuY2ls\r\n");
+    let mut scram = asked_at("AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9YWJj\r\n");
+    let Some(Event::ScramKeys(keys, name)) = scram.session.poll_event() else { panic!("no question") };
+    assert_eq!(name, "user");
+    memory.session.grant(keys, ScramKeys::derive("x", b"salt", 4096));
+    assert!(!memory.session.poll_transmit(&mut memory.out));
+    let Some(Event::Auth(auth, _)) = memory.session.poll_event() else { panic!("no question") };
+    scram.session.grant(auth, Identity("user".into()));
+    assert!(!scram.session.poll_transmit(&mut scram.out));
+    assert_eq!((&memory.session.client().identity, &scram.session.client().identity), (&None, &None));
+}
+
+/// The name and the password that came are in the evidence and in no representation of the machine.
+#[test]
+fn a_session_inside_auth_tells_no_secret() {
+    let mut memory = asked_at("AUTH LOGIN dXNlcg==\r\n");
+    memory.send(b"cGVu");
+    let held = format!("{:?} {:?}", b"cGVu", memory.session);
+    assert!(!held[20..].contains(&held[1..19]), "{held}");
+    memory.session.handle_bytes(memory.now, b"Y2ls\r\n", &mut Sink::default());
+    let shown = format!("{:?}", memory.session);
+    let Some(Event::Auth(_ask, Evidence::Plain { password, .. })) = memory.session.poll_event() else {
+        panic!("no question")
+    };
+    assert_eq!(password.expose(), "pencil");
+    assert!(!shown.contains("pencil"), "{shown}");
+}
+
+/// The end of the stream and our shutdown wait for the answer, and nobody is authenticated behind them.
+#[test]
+fn a_session_that_ends_while_it_is_asked() {
+    for shutdown in [false, true] {
+        let mut memory = asked_at("AUTH PLAIN AHVzZXIAcGVuY2ls\r\n");
+        if shutdown {
+            memory.session.shut_down()
+        } else {
+            memory.session.handle_eof()
+        }
+        assert!(!memory.closed);
+        memory.drain();
+        assert!(memory.closed);
+    }
 }
 
 #[test]

@@ -8,11 +8,13 @@ use memory::Memory;
 
 const TABLE: &str = include_str!("verb_state.txt");
 
+const AUTHENTICATE: &str = "EHLO c.example\r\nAUTH PLAIN AHVzZXIAcGVuY2ls\r\n";
+
 /// A session in a state.
 fn session(state: &str) -> Memory {
     let to_rcpt = "EHLO c.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\n";
     let way = match state {
-        "greeted" | "tls-required" => String::new(),
+        "greeted" | "tls-required" | "auth-greeted" => String::new(),
         "helo" => "HELO c.example\r\n".into(),
         "ehlo" => "EHLO c.example\r\n".into(),
         "mail" => "EHLO c.example\r\nMAIL FROM:<a@client.example>\r\n".into(),
@@ -24,13 +26,22 @@ fn session(state: &str) -> Memory {
         }
         "queued" => format!("{to_rcpt}DATA\r\n.\r\n"),
         "reset" => format!("{to_rcpt}RSET\r\n"),
+        "auth" | "auth-clear" | "odmr" | "odmr-clear" | "collected" => "EHLO c.example\r\n".into(),
+        "authenticated" | "odmr-known" => AUTHENTICATE.into(),
+        "auth-mail" => format!("{AUTHENTICATE}MAIL FROM:<a@client.example>\r\n"),
         "inside-tls" => "EHLO c.example\r\nSTARTTLS\r\n".into(),
         _ => panic!("no way to {state}"),
     };
-    let mut words = vec!["starttls".to_owned()];
-    if state == "tls-required" {
-        words.push(state.to_owned());
-    }
+    let words = match state {
+        "tls-required" => "starttls tls-required",
+        "auth-clear" => "starttls auth=PLAIN atrn turn",
+        "auth" | "auth-greeted" | "authenticated" | "auth-mail" => "starttls tls auth=PLAIN atrn turn",
+        "odmr" | "odmr-known" => "odmr starttls tls auth=PLAIN atrn turn",
+        "odmr-clear" => "odmr starttls tls-required auth=PLAIN atrn turn",
+        "collected" => "collected starttls tls auth=PLAIN atrn turn",
+        _ => "starttls",
+    };
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
     let mut memory = Memory::new(&words);
     for line in way.split_inclusive("\r\n") {
         memory.send(line.as_bytes());
@@ -48,7 +59,7 @@ fn command(verb: &str) -> String {
         "VRFY" | "EXPN" => " b",
         "ETRN" => " started.example",
         "AUTH" => " PLAIN",
-        "ATRN" => " example.org",
+        "ATRN" => " a.example",
         _ => "",
     };
     if verb == "BDAT" { format!("{verb}{arguments}") } else { format!("{verb}{arguments}\r\n") }
@@ -72,5 +83,5 @@ fn every_verb_in_every_state() {
             cells += 1;
         }
     }
-    assert_eq!(cells, 12 * 18);
+    assert_eq!(cells, 21 * 18);
 }

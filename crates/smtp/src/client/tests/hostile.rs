@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::client::limits::MAX_REPLY_TEXT;
+use crate::sasl::{Channel, Credentials, Layer, Mechanism, Secret};
 use crate::server::EtrnTarget;
 
 /// What happens to a machine next.
@@ -16,13 +17,21 @@ enum Step {
     Transmit,
     StartTls,
     Etrn,
+    Auth(bool),
+    Atrn,
+    Turn,
     Quit,
     Abandon,
     Eof,
     Wait(u64),
 }
 
-const LINES: [&str; 22] = [
+const LINES: [&str; 27] = [
+    "235 in",
+    "334 ",
+    "334 bm9uc2Vuc2U=",
+    "450 no",
+    "535 no",
     "220 x",
     "250 ok",
     "250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 STARTTLS",
@@ -56,11 +65,22 @@ fn step() -> impl Strategy<Value = Step> {
         12 => Just(Step::Transmit),
         1 => Just(Step::StartTls),
         1 => Just(Step::Etrn),
+        2 => any::<bool>().prop_map(Step::Auth),
+        1 => Just(Step::Atrn),
+        1 => Just(Step::Turn),
         1 => Just(Step::Quit),
         1 => Just(Step::Abandon),
         1 => Just(Step::Eof),
         1 => (0_u64..700).prop_map(Step::Wait),
     ]
+}
+
+/// By EXTERNAL, which any 235 ends well, or by SCRAM, which these servers cannot.
+fn authenticate(talk: &mut Talk, external: bool) -> Option<Mechanism> {
+    let password = (!external).then(|| Secret::new("pencil".into()));
+    let credentials = Credentials { name: "user".into(), password, external, plain: false };
+    let mut channel = Channel::new(Layer::Tls { binding: None }, [1; 32]);
+    talk.session.authenticate(talk.now, &credentials, &mut channel).ok()
 }
 
 fn take(talk: &mut Talk, step: &Step) {
@@ -78,6 +98,9 @@ fn take(talk: &mut Talk, step: &Step) {
         Step::Transmit => drop(talk.sent()),
         Step::StartTls => drop(talk.session.start_tls(talk.now)),
         Step::Etrn => drop(talk.session.etrn(talk.now, &EtrnTarget::Group("x".into()))),
+        Step::Auth(external) => drop(authenticate(talk, *external)),
+        Step::Atrn => drop(talk.session.atrn(talk.now, &["a.example".parse().unwrap()])),
+        Step::Turn => drop(talk.session.turn(talk.now)),
         Step::Quit => talk.session.quit(talk.now),
         Step::Abandon => talk.session.abandon(),
         Step::Eof => talk.session.handle_eof(),
@@ -90,11 +113,16 @@ proptest! {
     /// after all of its content was handed over and sent.
     #[test]
     fn whatever_happens_the_machine_keeps_its_promises(greeted: bool, steps in prop::collection::vec(step(), 0..80)) {
-        let mut talk = if greeted { Talk::ready(&["PIPELINING", "CHUNKING", "STARTTLS"]) } else { Talk::new() };
-        let (mut ended, mut yes_after_content) = (false, 0);
+        let mut talk = if greeted { Talk::ready(&["PIPELINING", "CHUNKING", "STARTTLS", "ATRN", "AUTH SCRAM-SHA-256 EXTERNAL"]) } else { Talk::new() };
+        let (mut ended, mut yes_after_content, mut external, mut asked) = (false, 0, false, false);
         for step in &steps {
             let (was_wanted, was_idle) = (talk.session.wants_content().is_some(), talk.session.is_idle());
             take(&mut talk, step);
+            match step {
+                Step::Auth(how) if was_idle => external = *how,
+                Step::Atrn | Step::Turn if was_idle => asked = true,
+                _ => {}
+            }
             if !was_wanted && !was_idle && matches!(step, Step::Line(line) if line.starts_with("250")) {
                 yes_after_content += 1;
             }
@@ -102,6 +130,10 @@ proptest! {
                 prop_assert!(!ended, "{:?} after the end", event);
                 match event {
                     ClientEvent::Ended(_) => ended = true,
+                    ClientEvent::Authenticated => prop_assert!(external, "nobody proved anything"),
+                    ClientEvent::Turned => {
+                        prop_assert!(asked && talk.session.room().is_none() && !talk.session.is_idle());
+                    }
                     ClientEvent::Finished(finished) => {
                         let delivered = finished.fates.contains(&Fate::Delivered);
                         prop_assert!(!delivered || (matches!(step, Step::Line(_)) && yes_after_content > 0));

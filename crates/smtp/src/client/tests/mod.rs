@@ -1,5 +1,6 @@
 //! The client machine against scripted servers, a model server, hostile ones, and our own server machine.
 
+mod auth;
 mod grouping;
 mod hello;
 mod hostile;
