@@ -61,7 +61,7 @@ impl ClientSession {
         true
     }
 
-    /// Asks for all our mail over this connection, RFC 821. False, and nothing happens, while something is under way. The
+    /// [821-turn-client] Asks for all our mail over this connection, RFC 821. False, and nothing happens, while something is under way. The
     /// answer is [`ClientEvent::Turned`] or [`ClientEvent::Turn`].
     pub fn turn(&mut self, now: Instant) -> bool {
         if !self.is_idle() {

@@ -418,7 +418,8 @@ impl ClientSession {
         self.phase = Phase::Quitting(end);
     }
 
-    /// [3207-4.2-client]: what stands behind the 220 may have been put there by somebody in between.
+    /// [3207-4.2-client] [2645-early-client]: what stands behind the 220, or the 250 that turns, may have been put there by
+    /// somebody in between, and answers nothing.
     fn end_early(&mut self, error: ProtocolError) {
         self.events.retain(|event| !matches!(event, ClientEvent::TlsGranted | ClientEvent::Turned));
         self.end(End::Protocol(error));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use memchr::{memchr, memchr2};
+use zeroize::Zeroize;
 
 use crate::limits::{KEPT_LINE_BUFFER, MAX_COMMAND_LINE};
 
@@ -66,9 +67,9 @@ impl LineReader {
         (taken, Some(check(&self.held, strict, limit)))
     }
 
-    /// Forgets the line that was handed out.
+    /// Forgets the line that was handed out, which may have been a password.
     pub(crate) fn release(&mut self) {
-        self.held.clear();
+        self.held.zeroize();
         self.held.shrink_to(KEPT_LINE_BUFFER);
     }
 

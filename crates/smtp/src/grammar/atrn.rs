@@ -7,7 +7,7 @@ use restante_types::Domain;
 use super::Fault;
 
 /// The domains, each once, in the order in which they stand. [2645-5.2.1-list] Commas stand between them; spaces there, with
-/// or without a comma, are tolerated. Nothing but the line bounds their number. No arguments: all that there are.
+/// or without a comma, are tolerated. Nothing but the line bounds their number. [2645-5.2.1-all] No arguments: all that there are.
 pub(crate) fn parse(arguments: &str) -> Result<Vec<Domain>, Fault> {
     if arguments.is_empty() {
         return Ok(Vec::new());

@@ -1,5 +1,5 @@
 //! CRAM-MD5, RFC 2195. It needs a secret that the server can read, and proves nothing about the server; it is here
-//! because RFC 2645 5.1.2 names it and fetchmail speaks nothing else.
+//! because RFC 2645 wants it ([2645-5.1.2]) and fetchmail speaks nothing else.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;

@@ -52,7 +52,7 @@ pub(super) fn hi(password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8
 pub struct ScramKeys {
     /// Random, and the account's own.
     pub salt: Vec<u8>,
-    /// At least 4096 ([7677-4]).
+    /// At least 4096 (RFC 7677 4).
     pub iterations: u32,
     /// `H(HMAC(SaltedPassword, "Client Key"))`
     pub stored_key: [u8; 32],

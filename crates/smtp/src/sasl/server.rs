@@ -53,7 +53,7 @@ pub(crate) enum Exchange {
     /// CRAM-MD5's answer to this is awaited.
     Cram(String),
     /// SCRAM
-    Scram(Scram),
+    Scram(Box<Scram>),
     /// The caller agreed and the server's last word is out; the client's empty answer is awaited.
     Last(Identity),
 }
@@ -76,12 +76,12 @@ impl Exchange {
                 let channel = channel?;
                 let plus_offered = offered.contains(Mechanism::ScramSha256Plus);
                 let (binding, nonce) = (channel.layer().binding(), channel.nonce());
-                Self::Scram(Scram::Begun(Terms { mechanism, plus_offered, binding, nonce }))
+                Self::Scram(Box::new(Scram::Begun(Terms { mechanism, plus_offered, binding, nonce })))
             }
         })
     }
 
-    /// What is sent where AUTH brought no initial response. [4422-5.1] Where the client begins it is asked to.
+    /// What is sent where AUTH brought no initial response. RFC 4422 5.1: where the client begins it is asked to.
     pub(crate) fn first_challenge(&self) -> Vec<u8> {
         match self {
             Self::LoginName => b"Username:".to_vec(),

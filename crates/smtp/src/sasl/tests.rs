@@ -89,7 +89,7 @@ fn challenges_are_fresh_and_nonces_too() {
     }
 }
 
-/// RFC 4013 3: its examples.
+/// [5802-2.2] RFC 4013 3: its examples.
 #[test]
 fn saslprep_as_in_the_rfc() {
     for (text, prepared) in [

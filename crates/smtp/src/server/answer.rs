@@ -54,6 +54,7 @@ impl<R: QueuedAs> ServerSession<R> {
             }
             (Asked::ScramKeys(exchange), Granted::ScramKeys(keys)) => return self.scram_keys(exchange, keys),
             (Asked::Auth(exchange), Granted::Auth(identity)) => return self.agreed(exchange, identity),
+            // [2645-5.3] The roles turn right behind this reply: nothing more is read.
             (Asked::Atrn, Granted::Atrn) => {
                 self.say(replies::ATRN);
                 State::Spent

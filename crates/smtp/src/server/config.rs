@@ -13,7 +13,7 @@ pub enum Service {
     Smtp,
     /// On-Demand Mail Relay, RFC 2645: EHLO, STARTTLS, AUTH, ATRN, NOOP, RSET and QUIT; 502 to everything else.
     Odmr,
-    /// The customer's side after ATRN or TURN: mail comes in over a connection that the customer opened. No STARTTLS, AUTH,
+    /// [2645-5.3-server] The customer's side after ATRN or TURN: mail comes in over a connection that the customer opened. No STARTTLS, AUTH,
     /// ATRN, TURN, ETRN; PIPELINING and CHUNKING always; the rest is what the mail is handed on to.
     Collected {
         /// 8BITMIME is offered.

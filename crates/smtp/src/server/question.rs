@@ -136,7 +136,7 @@ impl Question for ScramKeys {
 }
 
 /// Who is this? Refusal: 535 5.7.8 for whatever is the client's fault, in the same words and the same time; 454 4.7.0 where
-/// it cannot be known now; 432 4.7.12 and 534 5.7.9 by RFC 4954 6. The identity is the session's once the client was told:
+/// it cannot be known now; 432 4.7.12 and 534 5.7.9 by [4954-6]. The identity is the session's once the client was told:
 /// after SCRAM that is one line later.
 #[derive(Debug)]
 pub enum Auth {}
@@ -148,7 +148,7 @@ impl Question for Auth {
     }
 }
 
-/// May these domains' mail go to this client over this connection? RFC 2645 5.2.1; refusal: 450, 451, 453. After the
+/// May these domains' mail go to this client over this connection? [2645-5.2.1]; refusal: 450, 451, 453. After the
 /// grant the machine is spent: the driver has checked right before that nothing came early, sends what is to be
 /// transmitted, and hands the stream over to where mail goes out.
 #[derive(Debug)]

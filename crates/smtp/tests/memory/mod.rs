@@ -304,6 +304,18 @@ impl Memory {
                 self.voids += 1;
             }
             Event::StartTls(ask) => self.changing = Some(Changing::Tls(ask)),
+            Event::Etrn(ask, target) => match etrn(&target) {
+                Ok(answer) => self.session.grant(ask, answer),
+                Err(reply) => self.session.refuse(ask, reply),
+            },
+            Event::BadCommand(reply) => self.bad.push(reply),
+            Event::Close => self.closed = true,
+            event => self.answer_on_demand(event),
+        }
+    }
+
+    fn answer_on_demand(&mut self, event: Event<Receipt>) {
+        match event {
             Event::ScramKeys(ask, name) => match accounts::keys(&name) {
                 Ok(keys) => self.session.grant(ask, keys),
                 Err(reply) => self.session.refuse(ask, reply),
@@ -323,12 +335,7 @@ impl Memory {
                 Ok(()) => self.changing = Some(Changing::Turn(ask)),
                 Err(reply) => self.session.refuse(ask, reply),
             },
-            Event::Etrn(ask, target) => match etrn(&target) {
-                Ok(answer) => self.session.grant(ask, answer),
-                Err(reply) => self.session.refuse(ask, reply),
-            },
-            Event::BadCommand(reply) => self.bad.push(reply),
-            Event::Close => self.closed = true,
+            event => panic!("{event:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS: RFC 5802 with the hash of RFC 7677 and the channel binding of RFC 9266.
+//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS: RFC 5802 with the hash of RFC 7677 ([7677-3]) and the channel binding of RFC 9266.
 //!
 //! ```text
 //! C: n,,n=user,r=C                        C: p=tls-exporter,,n=user,r=C

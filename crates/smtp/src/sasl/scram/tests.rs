@@ -48,7 +48,7 @@ fn hi_is_pbkdf2() {
     assert_eq!(hex(*hi(b"Password", b"NaCl", 80_000)), many);
 }
 
-/// [7677-3] The example of RFC 7677, from both sides.
+/// [7677-3] [5802-3-server] The example of RFC 7677, from both sides.
 #[test]
 fn the_example_of_the_rfc() {
     let (mut client, first) = Client::begin(ClientTerms::Unsupported, "user", pencil(), CLIENT_NONCE.into());
