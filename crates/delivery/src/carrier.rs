@@ -11,6 +11,9 @@ use crate::feed::Feed;
 use crate::route::Hop;
 use crate::settings::{DeliverySettings, TlsPolicy};
 
+/// SHA-256 of certificates, one of which must be shown.
+pub type Certificates = Arc<BTreeSet<[u8; 32]>>;
+
 /// Everything for one connection.
 #[derive(Clone)]
 pub struct Errand {
@@ -19,7 +22,7 @@ pub struct Errand {
     /// What TLS must be.
     pub tls: TlsPolicy,
     /// SHA-256 of certificates: without one of them shown after STARTTLS nothing goes, whatever `tls` says.
-    pub certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
+    pub certificates: Option<Certificates>,
     /// Where to.
     pub hop: Hop,
     /// For the TCP connection.

@@ -23,6 +23,7 @@ use crate::resolve::Lookup;
 use crate::reversals;
 use crate::settings::DeliverySettings;
 use crate::turned::Turned;
+use crate::unreached::Unreached;
 
 /// What delivery works with.
 pub struct DeliveryParts {
@@ -48,6 +49,7 @@ pub struct Delivery {
     dispatcher: Task,
     reversals: Task,
     door: mpsc::Sender<Turned>,
+    unreached: Unreached,
     _book_keeper: Task,
     _housekeeping: Task,
 }
@@ -73,7 +75,7 @@ impl Delivery {
             Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
         let asked = lookup.clone();
-        let ahead = AheadBudget::default();
+        let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let failures = Mutex::new(HashMap::new());
         let context = Arc::new(Context {
             store,
@@ -83,6 +85,7 @@ impl Delivery {
             requesters,
             clock,
             ahead,
+            unreached: unreached.clone(),
             stop: stopped,
             failures,
         });
@@ -92,6 +95,7 @@ impl Delivery {
             book,
             lookup: asked,
             door,
+            unreached,
             reversals: Task(tokio::spawn(reversals::run(context.clone(), calls))),
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
@@ -110,6 +114,12 @@ impl Delivery {
     #[must_use]
     pub fn door(&self) -> mpsc::Sender<Turned> {
         self.door.clone()
+    }
+
+    /// The drains that give way to a customer that calls.
+    #[must_use]
+    pub fn unreached(&self) -> Unreached {
+        self.unreached.clone()
     }
 
     /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once. Drains that run keep what they started with.

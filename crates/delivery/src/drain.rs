@@ -4,7 +4,7 @@ mod fleet;
 mod report;
 mod turned;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Clock;
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Certificates};
 use crate::events;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
@@ -22,6 +22,7 @@ use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
 use crate::route::{self, Hop, NoRoute, Ourselves};
 use crate::settings::{DeliverySettings, DomainDelivery, Mode};
+use crate::unreached::Unreached;
 
 use fleet::Fleet;
 pub(crate) use fleet::Trouble;
@@ -29,6 +30,9 @@ pub(crate) use turned::run as turned;
 
 /// The result of a drain that a shutdown ended.
 const SHUTTING_DOWN: &str = "the server was shut down";
+
+/// The result of a drain that had not reached the primary when its customer called.
+const GAVE_WAY: &str = "gave way to its customer, which called";
 
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) requesters: Arc<dyn Requesters>,
     pub(crate) clock: Clock,
     pub(crate) ahead: AheadBudget,
+    pub(crate) unreached: Unreached,
     pub(crate) stop: watch::Receiver<Stop>,
     /// Drains in a row that did not reach the primary, per domain; absent means none. Bounded by the domains held.
     pub(crate) failures: Mutex<HashMap<Domain, u32>>,
@@ -101,11 +106,20 @@ impl Drain<'_> {
         }
         let pushes = self.delivery.mode == Mode::Push;
         let retry = pushes.then(|| self.delivery.retry.clone());
-        let owner = FeedOwner::start(&self.context.feed_parts(self.cause), Source { lease, retry });
+        let trying = self.context.unreached.enter(&self.domain);
+        let parts = self.context.feed_parts(self.cause);
+        let owner = FeedOwner::start(&parts, Source { lease, retry }, Some(trying.reach()));
         // An empty queue is no reason to knock at the primary's door.
         let ending = if owner.has_more().await {
             events::drain_started(&self.domain, self.cause);
-            let ending = self.deliver(&owner).await;
+            let ending = tokio::select! {
+                ending = self.deliver(&owner) => ending,
+                // [2645-unreached] Nothing was taken up yet, so what is broken off is a connection at most.
+                () = trying.gave_way() => {
+                    owner.stop(Some(GAVE_WAY));
+                    Ending::Through
+                }
+            };
             if let Ending::Unreached(trouble) = &ending {
                 owner.defer_head(&trouble.reply).await;
             }
@@ -163,12 +177,7 @@ impl Drain<'_> {
     }
 
     /// Fleet after fleet, as long as the last one went through and there is more.
-    async fn travel(
-        &self,
-        owner: &FeedOwner,
-        hops: Vec<Hop>,
-        certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
-    ) -> Ending {
+    async fn travel(&self, owner: &FeedOwner, hops: Vec<Hop>, certificates: Option<Certificates>) -> Ending {
         let fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, (hops, certificates));
         loop {
             let before = owner.tally().messages;

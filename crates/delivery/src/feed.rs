@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::Clock;
 use crate::limits::{HEAD, OUTCOMES_AHEAD};
 use crate::retry::RetryList;
+use crate::unreached::Reach;
 
 pub(crate) use ahead::AheadBudget;
 use lane::Shared;
@@ -79,6 +80,8 @@ struct Inside {
     finished: watch::Sender<u64>,
     /// Couriers end at once, whatever is under way.
     cut: watch::Sender<bool>,
+    /// Told when a courier takes up its first message; it may be too late then.
+    reach: Option<Reach>,
 }
 
 /// One domain of a feed.
@@ -96,7 +99,6 @@ pub(crate) struct FeedOwner {
 
 /// One domain at the end of a drain.
 pub(crate) struct LaneEnd {
-    pub(crate) domain: Domain,
     /// `None`, and returned by being dropped, where a courier still holds on to it.
     pub(crate) lease: Option<DomainLease>,
     pub(crate) tally: Tally,
@@ -125,7 +127,13 @@ impl Feed {
             let mut changed = std::pin::pin!(self.inside.changed.notified());
             changed.as_mut().enable();
             match self.inside.step(room) {
-                Step::Take(work) => return Some(work),
+                Step::Take(work) if self.inside.reach.as_ref().is_none_or(Reach::reached) => {
+                    return Some(work);
+                }
+                Step::Take(work) => {
+                    self.inside.put_back(work);
+                    return None;
+                }
                 Step::Nothing => return None,
                 Step::Wait => changed.await,
             }
@@ -195,8 +203,8 @@ impl Feed {
 
 impl FeedOwner {
     /// Starts a feed of one domain; the first page is under way when this returns.
-    pub(crate) fn start(parts: &FeedParts, source: Source) -> Self {
-        Self::start_merged(parts, source, Vec::new(), None)
+    pub(crate) fn start(parts: &FeedParts, source: Source, reach: Option<Reach>) -> Self {
+        Self::build(parts, source, Vec::new(), (None, reach))
     }
 
     /// Starts a feed of several domains, for one courier, that gives no more than `allowance`.
@@ -204,7 +212,16 @@ impl FeedOwner {
         parts: &FeedParts,
         first: Source,
         others: Vec<Source>,
-        allowance: Option<Allowance>,
+        allowance: Allowance,
+    ) -> Self {
+        Self::build(parts, first, others, (Some(allowance), None))
+    }
+
+    fn build(
+        parts: &FeedParts,
+        first: Source,
+        others: Vec<Source>,
+        (allowance, reach): (Option<Allowance>, Option<Reach>),
     ) -> Self {
         let merged = !others.is_empty() || allowance.is_some();
         let changed = Arc::new(Notify::new());
@@ -219,7 +236,7 @@ impl FeedOwner {
         shared.iter().for_each(|shared| shared.load_if_low(&mut shared.state()));
         let merge = Mutex::new(Merge::new(lanes.len(), allowance));
         let (finished, cut) = (watch::Sender::new(0), watch::Sender::new(false));
-        let inside = Inside { lanes, merged, merge, changed, finished, cut };
+        let inside = Inside { lanes, merged, merge, changed, finished, cut, reach };
         Self { feed: Feed { inside: Arc::new(inside) }, shared, settlers }
     }
 

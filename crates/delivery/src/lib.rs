@@ -18,13 +18,14 @@ mod reversals;
 mod route;
 mod settings;
 mod turned;
+mod unreached;
 
 use std::sync::Arc;
 
 use restante_types::UnixMillis;
 
 pub use book::PrimaryBook;
-pub use carrier::{Carrier, Errand, Trip};
+pub use carrier::{Carrier, Certificates, Errand, Trip};
 pub use courier::Courier;
 pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
@@ -34,6 +35,7 @@ pub use retry::{RetryList, RetryListError};
 pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route, is_local_address};
 pub use settings::{DeliverySettings, DomainDelivery, Mode, NextHop, NextHopError, SMTP_PORT, TlsPolicy};
 pub use turned::{Leash, SessionLimits, Turned};
+pub use unreached::Unreached;
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;

@@ -26,4 +26,4 @@ pub use authority::{Authority, Collect, Decision};
 pub use configured::ConfiguredAuthority;
 pub use server::{Parts, Server, ServerError};
 pub use settings::{HeldDomain, ListenSettings, ListenTls, ServerLimits, ServerSettings, Service};
-pub use turning::{Place, Turned};
+pub use turning::{Others, Place, Turned};

@@ -20,7 +20,7 @@ use crate::limits::{CERTIFICATE_LOOK, LAST_GRACE};
 use crate::listening::{House, Listening, Offer, Running};
 use crate::session::Shared;
 use crate::settings::{ListenSettings, ListenTls, ServerSettings};
-use crate::turning::{Turned, Turning};
+use crate::turning::{Others, Turned, Turning};
 
 /// What the front end works with.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Parts {
     pub accounts: Arc<Accounts>,
     /// Who drains over a connection of its own.
     pub drains: Drains,
+    /// Who drains otherwise.
+    pub others: Arc<dyn Others>,
     /// Where connections go that are turned. While it is full nobody is told yes.
     pub calls: mpsc::Sender<Turned>,
     /// The certificate, if there is one.
@@ -103,13 +105,13 @@ impl Server {
         parts: Parts,
         wrap: impl FnOnce(Arc<ConfiguredAuthority>) -> Arc<dyn Authority>,
     ) -> Result<Self, ServerError> {
-        let Parts { store, desk, accounts, drains, calls, tls } = parts;
+        let Parts { store, desk, accounts, drains, others, calls, tls } = parts;
         let settings = Arc::new(settings);
         let (told, kept) = (Arc::clone(&settings), Arc::clone(&store));
         let configured = Arc::new(ConfiguredAuthority::new(told, kept, desk, accounts));
         let shared = Arc::new(Shared {
             authority: wrap(Arc::clone(&configured)),
-            turning: Turning { store: Arc::clone(&store), drains, calls },
+            turning: Turning { store: Arc::clone(&store), drains, others, calls },
             store,
             settings: ArcSwap::new(Arc::clone(&settings)),
         });

@@ -1,7 +1,10 @@
 //! Connections that are turned: what must be had before the yes, and who gets them.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use restante_net::{Reversal, Stream};
 use restante_queue::{DomainLease, DrainCause, LeaseAnswer, QueueStore};
@@ -60,10 +63,21 @@ impl Ready {
     }
 }
 
+/// Drains that we began by ourselves, or because somebody asked, over connections of our own.
+pub trait Others: Send + Sync + 'static {
+    /// Ends those of these domains that have not reached anybody, and waits a while until their leases are back.
+    fn give_way<'a>(
+        &'a self,
+        domains: &'a [Domain],
+        patience: Duration,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
 /// Takes leases, and hands connections over.
 pub(crate) struct Turning {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) drains: Drains,
+    pub(crate) others: Arc<dyn Others>,
     pub(crate) calls: Sender<Turned>,
 }
 
@@ -95,6 +109,7 @@ impl Turning {
         };
         // [2645-redial] The customer's earlier drain may still wait for a line that is dead.
         let gave_way = self.drains.give_way(&identity, &domains, GIVE_WAY).await;
+        self.others.give_way(&domains, GIVE_WAY).await;
         let drain = self.drains.begin(&identity, domains.clone());
         let got = self.lease(&domains, cause, gave_way).await;
         if got.leases.is_empty() && !domains.is_empty() {

@@ -1,6 +1,5 @@
 //! The couriers of one drain: one first, more as long as they pay.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +7,7 @@ use restante_types::Reply;
 use tokio::task::{JoinError, JoinSet};
 
 use super::{Context, Stop};
-use crate::carrier::{Carrier, Errand, Trip};
+use crate::carrier::{Carrier, Certificates, Errand, Trip};
 use crate::events;
 use crate::feed::{Feed, FeedOwner};
 use crate::limits::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_SHORT, RAMP, WORTH_A_CONNECTION};
@@ -37,7 +36,7 @@ struct Plan {
     carrier: Arc<dyn Carrier>,
     settings: Arc<DeliverySettings>,
     tls: TlsPolicy,
-    certificates: Option<Arc<BTreeSet<[u8; 32]>>>,
+    certificates: Option<Certificates>,
     hops: Arc<[Hop]>,
     /// The address the last courier tried: the ones before it have failed, so that nobody tries them once more.
     current: Arc<AtomicUsize>,
@@ -49,7 +48,7 @@ impl<'a> Fleet<'a> {
         settings: &Arc<DeliverySettings>,
         delivery: &DomainDelivery,
         owner: &'a FeedOwner,
-        (hops, certificates): (Vec<Hop>, Option<Arc<BTreeSet<[u8; 32]>>>),
+        (hops, certificates): (Vec<Hop>, Option<Certificates>),
     ) -> Self {
         let plan = Plan {
             carrier: context.carrier.clone(),

@@ -87,7 +87,7 @@ impl Call<'_> {
             until: Instant::now() + limits.time,
         };
         let parts = self.context.feed_parts(self.cause);
-        let owner = FeedOwner::start_merged(&parts, first, others, Some(allowance));
+        let owner = FeedOwner::start_merged(&parts, first, others, allowance);
         let ending = match self.carry(connection, &owner).await {
             Trip::Finished | Trip::Ourselves => Ending::Through,
             Trip::Unused(reply) | Trip::Broken(reply) => Ending::unreached(reply),

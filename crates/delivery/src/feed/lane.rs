@@ -147,7 +147,7 @@ impl Shared {
             let _ = loader.await;
         }
         self.ahead().clear();
-        let (domain, tally) = (self.domain.clone(), self.state().tally());
-        LaneEnd { domain, lease: Arc::into_inner(self).map(|shared| shared.lease), tally }
+        let tally = self.state().tally();
+        LaneEnd { lease: Arc::into_inner(self).map(|shared| shared.lease), tally }
     }
 }

@@ -1,9 +1,14 @@
 //! The one door between the front end and delivery: connections that were turned go through it.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
 use async_trait::async_trait;
-use restante_delivery::{Leash, SessionLimits};
-use restante_server::Place;
+use restante_delivery::{Leash, SessionLimits, Unreached};
+use restante_server::{Others, Place};
 use restante_turn::RunningDrain;
+use restante_types::Domain;
 use tokio::sync::mpsc;
 
 use crate::limits::CALLS_WAITING;
@@ -24,6 +29,19 @@ pub(super) fn join(door: mpsc::Sender<restante_delivery::Turned>) -> mpsc::Sende
         }
     });
     calls
+}
+
+/// The drains of delivery's own that give way to a customer that calls.
+pub(super) struct Yielding(pub(super) Unreached);
+
+impl Others for Yielding {
+    fn give_way<'a>(
+        &'a self,
+        domains: &'a [Domain],
+        patience: Duration,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.0.give_way(domains, patience))
+    }
 }
 
 /// What holds a drain from the front end's side.

@@ -87,6 +87,7 @@ impl House {
             desk: desk.clone(),
             accounts: collectors.accounts.clone(),
             drains: collectors.drains.clone(),
+            others: Arc::new(calls::Yielding(delivery.unreached())),
             calls: calls::join(delivery.door()),
             tls: tls.clone(),
         };

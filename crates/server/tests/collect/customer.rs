@@ -67,72 +67,95 @@ impl Customer {
     /// To the end of the session.
     pub(crate) async fn take(&self, stream: Stream) -> Session {
         let mut session = Session::default();
-        self.converse(stream, &mut session).await;
-        session
-    }
-
-    /// The same; what came so far can be looked at when it is dropped in the middle.
-    pub(crate) async fn converse(&self, stream: Stream, session: &mut Session) {
-        let mut stream = BufReader::new(stream);
+        let mut line = Line { stream: BufReader::new(stream), recipients: Vec::new(), acknowledges: false };
         let mut answer = format!("{}\r\n", self.greeting);
-        let (mut recipients, mut line) = (Vec::new(), String::new());
-        let mut acknowledges = false;
         loop {
             if session.said == self.breath {
-                // Not a reset: that would take answers with it that were given long before.
-                let _ = stream.shutdown().await;
-                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-                return;
+                line.die().await;
+                return session;
             }
-            if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
-                return;
+            if !line.say(&answer, &mut session).await {
+                return session;
             }
-            session.said += 1;
-            if std::mem::take(&mut acknowledges)
-                && let Some(last) = session.taken.last_mut()
-            {
-                last.acknowledged = answer.starts_with("250");
+            let Some(command) = line.hear().await else { return session };
+            session.heard.push(command.clone());
+            match self.answer(&mut line, &command, &mut session).await {
+                Some(next) => answer = next,
+                None => return session,
             }
-            if answer.starts_with("221") || answer.starts_with("421") {
-                let _ = stream.shutdown().await;
-                return;
-            }
-            line.clear();
-            if !matches!(timeout(LIMIT, stream.read_line(&mut line)).await.unwrap(), Ok(1..)) {
-                return;
-            }
-            let words: Vec<&str> = line.split_whitespace().collect();
-            session.heard.push(line.trim_end().to_owned());
-            answer = match words[0] {
-                "EHLO" => "250-customer.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
-                "MAIL" | "RSET" => {
-                    recipients.clear();
-                    "250 ok\r\n"
-                }
-                "RCPT" => {
-                    recipients.push(words[1].trim_start_matches("TO:").trim_matches(['<', '>']).to_owned());
-                    "250 ok\r\n"
-                }
-                "BDAT" => {
-                    let mut chunk = vec![0; words[1].parse().unwrap()];
-                    if stream.read_exact(&mut chunk).await.is_err() {
-                        return;
-                    }
-                    assert_eq!(words[2], "LAST");
-                    let answer = (self.answers)(session.taken.len());
-                    let content = String::from_utf8(chunk).unwrap();
-                    let recipients = std::mem::take(&mut recipients);
-                    session.taken.push(Taken { recipients, content, acknowledged: false });
-                    if answer == Some("") {
-                        return std::future::pending().await;
-                    }
-                    acknowledges = true;
-                    answer.unwrap_or("250 taken\r\n")
-                }
-                "QUIT" => "221 bye\r\n",
-                _ => "502 no\r\n",
-            }
-            .to_owned();
         }
+    }
+
+    async fn answer(&self, line: &mut Line, command: &str, session: &mut Session) -> Option<String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let answer = match words[0] {
+            "EHLO" => "250-customer.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
+            "MAIL" | "RSET" => {
+                line.recipients.clear();
+                "250 ok\r\n"
+            }
+            "RCPT" => {
+                line.recipients.push(words[1].trim_start_matches("TO:").trim_matches(['<', '>']).to_owned());
+                "250 ok\r\n"
+            }
+            "BDAT" => {
+                assert_eq!(words[2], "LAST");
+                let mut chunk = vec![0; words[1].parse().unwrap()];
+                line.stream.read_exact(&mut chunk).await.ok()?;
+                let answer = (self.answers)(session.taken.len());
+                let content = String::from_utf8(chunk).unwrap();
+                let recipients = std::mem::take(&mut line.recipients);
+                session.taken.push(Taken { recipients, content, acknowledged: false });
+                if answer == Some("") {
+                    return std::future::pending().await;
+                }
+                line.acknowledges = true;
+                answer.unwrap_or("250 taken\r\n")
+            }
+            "QUIT" => "221 bye\r\n",
+            _ => "502 no\r\n",
+        };
+        Some(answer.to_owned())
+    }
+}
+
+/// The stream, and what was said on it of the message that is coming.
+struct Line {
+    stream: BufReader<Stream>,
+    recipients: Vec<String>,
+    /// The next answer is one to content.
+    acknowledges: bool,
+}
+
+impl Line {
+    /// False when that was the last word.
+    async fn say(&mut self, answer: &str, session: &mut Session) -> bool {
+        let written = self.stream.write_all(answer.as_bytes()).await;
+        if written.is_err() || self.stream.flush().await.is_err() {
+            return false;
+        }
+        session.said += 1;
+        if std::mem::take(&mut self.acknowledges)
+            && let Some(last) = session.taken.last_mut()
+        {
+            last.acknowledged = answer.starts_with("250");
+        }
+        let over = answer.starts_with("221") || answer.starts_with("421");
+        if over {
+            let _ = self.stream.shutdown().await;
+        }
+        !over
+    }
+
+    async fn hear(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = timeout(LIMIT, self.stream.read_line(&mut line)).await.unwrap();
+        matches!(read, Ok(1..)).then(|| line.trim_end().to_owned())
+    }
+
+    /// Not by a reset: that would take answers with it that were given long before.
+    async fn die(&mut self) {
+        let _ = self.stream.shutdown().await;
+        let _ = tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await;
     }
 }

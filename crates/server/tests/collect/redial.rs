@@ -71,3 +71,22 @@ async fn a_drain_to_the_primary_is_not_cut_in_two() {
     let mut caller = Caller::known(world.odmr(), "ada").await;
     caller.talk(&[("ATRN a.example", "451 4.3.0")]).await;
 }
+
+/// [2645-unreached] A primary that does not answer keeps nobody from its mail who stands at the door.
+#[tokio::test]
+async fn a_drain_that_reached_nobody_gives_way() {
+    // Connections to it stand in the kernel, and nobody greets.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::of(Plan { primary: listener.local_addr().unwrap(), ..Plan::default() });
+    world.mail(&["a.example"], "A: 1\r\n\r\n").await;
+    world.store.start_drain(&domain("a.example"), DrainCause::Etrn).unwrap();
+    let (_held, _) = listener.accept().await.unwrap();
+    assert!(world.stats("a.example").draining.is_some());
+    let began = Instant::now();
+    let stream = Caller::known(world.odmr(), "ada").await.turn("ATRN a.example").await;
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    let session = Customer::new().take(stream).await;
+    assert_eq!(session.texts(), ["A: 1\r\n\r\n"]);
+    world.until_quiet().await;
+    assert_eq!(world.waiting(), 0);
+}

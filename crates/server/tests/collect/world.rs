@@ -35,9 +35,9 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) struct World {
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) server: Server,
-    pub(crate) delivery: Delivery,
     pub(crate) drains: Drains,
-    pub(crate) dir: TempDir,
+    _delivery: Delivery,
+    _dir: TempDir,
 }
 
 /// Nobody's addresses are known, and no name is.
@@ -199,11 +199,12 @@ impl World {
             desk: Arc::new(desk),
             accounts: Arc::new(accounts),
             drains: drains.clone(),
-            calls: crate::turned::way_to(&delivery),
+            others: Arc::new(crate::calls::Yielding(delivery.unreached())),
+            calls: crate::calls::join(delivery.door()),
             tls: Some(ServerTls::load_with(certificate, key, ca).unwrap()),
         };
         let server = Server::start(settings, parts).unwrap();
-        Self { store, server, delivery, drains, dir }
+        Self { store, server, drains, _delivery: delivery, _dir: dir }
     }
 
     /// The listener for on-demand mail relay.

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, LowWater, QueueStore};
 use restante_server::{
-    HeldDomain, ListenSettings, ListenTls, Parts, Server, ServerLimits, ServerSettings, Service,
+    HeldDomain, ListenSettings, ListenTls, Others, Parts, Server, ServerLimits, ServerSettings, Service,
 };
 use restante_smtp::AuthOffer;
 use restante_turn::{
@@ -72,6 +74,14 @@ pub(crate) fn make_pair(dir: &Path) -> (PathBuf, PathBuf) {
     (certificate, key)
 }
 
+/// Nothing is delivered here.
+struct NoOthers;
+impl Others for NoOthers {
+    fn give_way<'a>(&'a self, _: &'a [Domain], _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async {})
+    }
+}
+
 impl House {
     pub(crate) fn new(settings: ServerSettings) -> Self {
         Self::build(settings, LowWater { percent: 0, octets: 0 })
@@ -92,7 +102,8 @@ impl House {
         let accounts = Arc::new(Accounts::new(Install::new([7; 32])));
         let (calls, _nobody) = mpsc::channel(1);
         let drains = Drains::default();
-        let parts = Parts { store: shared, desk, accounts, drains, calls, tls: tls.clone() };
+        let others = Arc::new(NoOthers);
+        let parts = Parts { store: shared, desk, accounts, drains, others, calls, tls: tls.clone() };
         let server = Server::start(settings, parts).unwrap();
         Self { server, store, tls, dir }
     }

@@ -77,7 +77,7 @@ impl Office {
             clock: Arc::new(|| UnixMillis::EPOCH),
             budget: AheadBudget::default(),
         };
-        let owner = FeedOwner::start(&parts, Source { lease, retry: None });
+        let owner = FeedOwner::start(&parts, Source { lease, retry: None }, None);
         Self { store, owner, domain }
     }
 
