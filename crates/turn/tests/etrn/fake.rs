@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) messages: BTreeMap<Domain, u64>,
     pub(crate) held: BTreeMap<Domain, HoldNote>,
     pub(crate) draining: BTreeSet<Domain>,
+    pub(crate) oldest: BTreeMap<Domain, UnixMillis>,
     pub(crate) rebuilding: bool,
     pub(crate) started: Vec<(Domain, DrainCause)>,
     pub(crate) asked: u64,
@@ -48,7 +49,7 @@ impl FakeStore {
             domain: domain.clone(),
             messages: state.messages.get(domain).copied().unwrap_or_default(),
             bytes: 0,
-            oldest: None,
+            oldest: state.oldest.get(domain).copied(),
             newest: None,
             parked: BTreeMap::new(),
             held: state.held.get(domain).cloned(),
@@ -177,7 +178,10 @@ impl QueueStore for FakeStore {
     fn health(&self) -> Health {
         Health {
             intake: IntakeHealth::Open,
-            index: IndexHealth::Ready,
+            index: match self.0.lock().unwrap().rebuilding {
+                true => IndexHealth::Rebuilding { done: 1, total: 2 },
+                false => IndexHealth::Ready,
+            },
             free_bytes: None,
             low_water_bytes: None,
             messages: 0,
