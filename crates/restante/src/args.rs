@@ -6,7 +6,7 @@ use crate::cli::{Options, Verb};
 
 /// Holds mail for domains until their primary calls for it (ETRN).
 ///
-/// `restante serve` is the server. Every other command but `config`, `account` and `spool` talks to a running server over its
+/// `restante serve` is the server. Every other command but `agent`, `config`, `account` and `spool` talks to a running server over its
 /// admin socket. Exit codes are those of sysexits: 0 done, 64 usage, 65 data, 69 no server, 75 try again, 77 not
 /// allowed, 78 configuration.
 #[derive(Debug, clap::Parser)]
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Work on the content log of a server that is stopped
     #[command(subcommand)]
     Spool(Spool),
+    /// Collect mail, on the primary's side: schedules, ATRN, TURN, ETRN
+    #[command(subcommand)]
+    Agent(crate::agent::Agent),
     #[command(flatten)]
     Verb(Verb),
 }

@@ -3,6 +3,7 @@
 //! One program: the server, the administrator's commands, and offline work on the spool.
 
 mod accounts;
+mod agent;
 mod args;
 mod cli;
 mod config;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Serve(_) => serve::run(&cli.options),
         Command::Config(what) => config::run(&what, &cli.options),
         Command::Spool(what) => spool::run(what, &cli.options),
+        Command::Agent(what) => agent::run(what, &cli.options),
         Command::Verb(verb) => ask(verb, cli.options),
     };
     exit.into()

@@ -98,6 +98,15 @@ impl<'a> Fields<'a> {
         Self { name: "the accounts file", ..Self::of_file(source, table, report) }
     }
 
+    /// The outermost table of an agent's configuration.
+    pub(crate) fn of_agent(
+        source: &'a Source,
+        table: &'a Spanned<DeTable<'a>>,
+        report: &'a RefCell<Report>,
+    ) -> Self {
+        Self { name: "the agent's configuration", ..Self::of_file(source, table, report) }
+    }
+
     /// The value of a key. A bad value is reported and counts as absent.
     pub(crate) fn get<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         let value = self.ask(key)?;

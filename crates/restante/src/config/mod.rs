@@ -26,11 +26,13 @@ use restante_types::Domain;
 
 pub(crate) use command::{file, run};
 pub(crate) use credentials::Certificates;
-pub(crate) use fields::{Fields, Source};
+pub(crate) use fields::{Fields, Setting, Source, Wrong};
+pub(crate) use nearest::nearest;
+pub(crate) use read::text_of;
 pub(crate) use render::{render, written};
 pub(crate) use report::{Finding, Grade, Place, Report};
-pub(crate) use sections::{AccountKeys, Admin, Limits, Listen, Rules, Tls, Top};
-pub(crate) use values::{DeliverTo, DiskMark, quoted};
+pub(crate) use sections::{AccountKeys, Admin, Limits, Listen, Rules, Tls, Top, section};
+pub(crate) use values::{DeliverTo, DiskMark, Span, parsed, quoted, text, words};
 
 use crate::accounts::{self, SitedAccount};
 

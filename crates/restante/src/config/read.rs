@@ -78,7 +78,8 @@ fn read_file(path: &Path, report: &RefCell<Report>, take: impl FnOnce(&mut Field
     }
 }
 
-fn text_of(path: &Path) -> io::Result<String> {
+/// The text of a file that is not too large.
+pub(crate) fn text_of(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_CONFIG_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_CONFIG_FILE {

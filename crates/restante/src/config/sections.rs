@@ -36,6 +36,7 @@ macro_rules! section {
             }
 
             /// Keys with their values as TOML, in order; those without a value are left out.
+            #[allow(dead_code, reason = "not every section is written back")]
             pub(crate) fn write(&self) -> Vec<(&'static str, String)> {
                 let all = [$(($key, self.$field.write())),*];
                 all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
@@ -43,6 +44,8 @@ macro_rules! section {
         }
     };
 }
+
+pub(crate) use section;
 
 section! {
     /// What stands before the first table.

@@ -19,7 +19,7 @@ pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-pub(super) fn text<'v>(value: &'v DeValue<'_>, meant: &str) -> Result<&'v str, Wrong> {
+pub(crate) fn text<'v>(value: &'v DeValue<'_>, meant: &str) -> Result<&'v str, Wrong> {
     value.as_str().ok_or_else(|| Wrong::new(format!("a text is wanted, not {}", kind(value)), meant))
 }
 
@@ -122,6 +122,8 @@ macro_rules! parsed {
     )* };
 }
 
+pub(crate) use parsed;
+
 parsed! {
     Domain, "domain name", "write a name like \"example.org\"";
     IpAddr, "address", "write an address like \"192.0.2.1\" or \"2001:db8::1\"";
@@ -153,6 +155,8 @@ macro_rules! words {
         }
     )* };
 }
+
+pub(crate) use words;
 
 words! {
     Service, "service" { "smtp" => Service::Smtp, "odmr" => Service::Odmr, }
