@@ -58,6 +58,11 @@ impl HostPort {
         ServerName::try_from(self.host.clone()).map_err(|_| NoAddress)
     }
 
+    /// Whether it is this machine, by its address.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Its addresses, by the system's resolver; at most [`ADDRESSES`].
     ///
     /// # Errors

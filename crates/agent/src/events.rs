@@ -76,6 +76,16 @@ pub(crate) fn local_lost(what: &str) {
     tracing::warn!(event = "agent_local_lost", reason = %Printable::from(what));
 }
 
+/// A password that others can read, of a server on this machine.
+pub(crate) fn secret_open(path: &Path) {
+    tracing::warn!(
+        event = "agent_secret_open",
+        file = %path.display(),
+        consequence = "for a server elsewhere it would not be used",
+        suggestion = %format_args!("chmod 600 {}", path.display()),
+    );
+}
+
 /// What happened cannot be written down.
 pub(crate) fn not_recorded(server: &ServerSettings, error: &crate::state::StateError) {
     tracing::error!(event = "agent_not_recorded", server = %server.name, error = %error);

@@ -137,6 +137,14 @@ impl StateFile {
         written().map_err(at(&self.path))
     }
 
+    /// Whether it could be written: its directory is there or can be made.
+    ///
+    /// # Errors
+    /// When it could not.
+    pub fn is_writable(&self) -> Result<(), StateError> {
+        self.beside("lock").map(drop)
+    }
+
     /// Takes the server's lock; `None` where a collection is under way, whoever does it. The lock goes with the process
     /// that holds it, whatever becomes of that.
     ///

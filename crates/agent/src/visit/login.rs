@@ -9,6 +9,7 @@ use std::time::Instant;
 use restante_smtp::{ClientEvent, Credentials, NoMechanism, Secret};
 
 use super::{Connection, ended, next_event, out_of_place};
+use crate::events;
 use crate::failure::Failure;
 use crate::limits::SECRET_FILE;
 use crate::settings::{Protocol, ServerSettings};
@@ -44,7 +45,8 @@ pub(super) async fn prove(connection: &mut Connection, server: &ServerSettings) 
 
 fn credentials(server: &ServerSettings) -> Result<Option<Credentials>, Failure> {
     let login = &server.login;
-    let password = login.secret_file.as_deref().map(secret).transpose()?;
+    let trial = server.address.is_loopback();
+    let password = login.secret_file.as_deref().map(|file| secret(file, trial)).transpose()?;
     let external = login.certificate.is_some();
     if password.is_none() && !external {
         return Ok(None);
@@ -54,12 +56,15 @@ fn credentials(server: &ServerSettings) -> Result<Option<Credentials>, Failure> 
     Ok(Some(Credentials { name, password, external, plain: server.trust.is_verified() }))
 }
 
-/// The first line of a file that nobody else may read.
-fn secret(path: &Path) -> Result<Secret, Failure> {
+/// The first line of a file that nobody else may read. Where the server is on this machine (`trial`), to be tried out, one
+/// that others can read is told of, and read all the same.
+fn secret(path: &Path, trial: bool) -> Result<Secret, Failure> {
     let wrong = |what: String| Failure::Secret(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
     let mode = file.metadata().map_err(|error| wrong(error.to_string()))?.mode();
-    if mode & 0o077 != 0 {
+    if mode & 0o077 != 0 && trial {
+        events::secret_open(path);
+    } else if mode & 0o077 != 0 {
         return Err(wrong(format!(
             "others may read it (mode {:04o}): chmod 600 {}",
             mode & 0o7777,
@@ -88,7 +93,8 @@ mod tests {
         std::fs::write(&path, "try out only\r\nsecond line\n").unwrap();
         for (mode, good) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            match secret(&path) {
+            assert_eq!(secret(&path, true).unwrap().expose(), "try out only");
+            match secret(&path, false) {
                 Ok(read) => assert!(good && read.expose() == "try out only", "{mode:o}"),
                 Err(failure) => {
                     assert!(!good && failure.to_string().contains("chmod 600"), "{mode:o}: {failure}")
@@ -97,6 +103,6 @@ mod tests {
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "\n").unwrap();
-        assert!(secret(&path).is_err() && secret(&dir.path().join("none")).is_err());
+        assert!(secret(&path, true).is_err() && secret(&dir.path().join("none"), true).is_err());
     }
 }
