@@ -34,7 +34,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Agent(crate::agent::Agent),
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
 }
 
 /// Run the server

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Config(what) => config::run(&what, &cli.options),
         Command::Spool(what) => spool::run(what, &cli.options),
         Command::Agent(what) => agent::run(what, &cli.options),
-        Command::Verb(verb) => ask(verb, cli.options),
+        Command::Verb(verb) => ask(*verb, cli.options),
     };
     exit.into()
 }

@@ -244,7 +244,7 @@ impl Client {
         let mut reply = String::new();
         loop {
             let start = reply.len();
-            if self.0.read_line(&mut reply).unwrap() == 0 || reply[start..].as_bytes().get(3) == Some(&b' ') {
+            if self.0.read_line(&mut reply).unwrap() == 0 || reply.as_bytes().get(start + 3) == Some(&b' ') {
                 return reply;
             }
         }
@@ -313,6 +313,7 @@ fn a_running_server_lives_by_the_file() {
     assert_eq!(serde_json::from_str::<Value>(&status).unwrap()["messages"], 1, "{status}");
 }
 
+/// [4954-9-log] What fail2ban reads stands in one line, escaped, and nothing that was shown does.
 #[test]
 fn a_bad_file_changes_nothing_for_a_running_server() {
     let site = Site::new("");
@@ -326,8 +327,19 @@ fn a_bad_file_changes_nothing_for_a_running_server() {
     wait("refused", || fs::read_to_string(&log).unwrap().contains("\"accounts_refused\"").then_some(()));
     let mut client = server.connect();
     client.say("EHLO client.example");
+    assert!(client.cram_md5("old", "crayon").starts_with("535 "));
+    assert!(client.cram_md5("who\u{202e}", "crayon").starts_with("535 "));
     assert!(client.cram_md5("old", "pencil").starts_with("235 "));
     let text = fs::read_to_string(&log).unwrap();
-    assert!(!text.contains("nonsense") && !text.contains("pencil"), "{text}");
-    assert!(text.contains("\"auth_ok\"") && text.contains("\"account\":\"old\""), "{text}");
+    for secret in ["nonsense", "pencil", "crayon"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+    let [failed, other] = of("auth_failed")[..] else { panic!("{text}") };
+    let facts =
+        |line: &Value| ["client", "account", "mechanism"].map(|key| line[key].as_str().unwrap().to_owned());
+    assert_eq!(facts(failed), ["127.0.0.1", "old", "CRAM-MD5"]);
+    assert!(!other["account"].as_str().unwrap().contains('\u{202e}'), "{other}");
+    assert_eq!(of("auth_ok").len(), 1);
 }

@@ -121,7 +121,7 @@ impl TurnDesk {
     }
 
     fn turn_with(&self, settings: &TurnSettings, asker: &Asker) -> Result<Vec<Domain>, Reply> {
-        // [821-turn] Anonymous TURN gives one site's mail to another; only who proved who it is, and whose account says so.
+        // [821-turn-rights] Anonymous TURN gives one site's mail to another; only who proved who it is, and whose account says so.
         let refused = || Reply::new(502, (5, 5, 1), "Command not implemented");
         let identity = self.identity_of(asker).ok_or_else(refused)?;
         if !settings.accounts.get(&identity).is_some_and(|account| account.turn) {

@@ -19,7 +19,7 @@ pub enum AuthFailure {
 }
 
 impl AuthFailure {
-    /// [4954-6] The reply.
+    /// [4954-6-replies] The reply.
     #[must_use]
     pub fn reply(self) -> Reply {
         match self {

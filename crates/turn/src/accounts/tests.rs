@@ -224,7 +224,7 @@ fn scram_is_for_those_who_may_come_so() {
     assert!(!genuine("cert", &in_tls()));
 }
 
-/// [4954-9-guessing] [4954-6] After too many failures nothing is looked at, for this network and this account alone.
+/// [4954-9-guessing] [4954-6-replies] After too many failures nothing is looked at, for this network and this account alone.
 #[test]
 fn guessing_ends_and_the_owner_still_gets_in() {
     let mut house = House::new();

@@ -1,5 +1,7 @@
 //! ATRN and TURN, row by row, and mail that goes to where it was asked for.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "../etrn/fake.rs"]
 mod fake;
 
@@ -239,7 +241,7 @@ fn polling_too_fast_is_slowed_down() {
     assert_eq!(house.atrn(&idle, &[]), refused("453 4.0.0"));
 }
 
-/// [821-turn] Only for an account that says so, after AUTH or by its certificate, in TLS.
+/// [821-turn-rights] Only for an account that says so, after AUTH or by its certificate, in TLS.
 #[test]
 fn turn_row_by_row() {
     let table = [
