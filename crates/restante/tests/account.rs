@@ -328,7 +328,7 @@ fn a_bad_file_changes_nothing_for_a_running_server() {
     let mut client = server.connect();
     client.say("EHLO client.example");
     assert!(client.cram_md5("old", "crayon").starts_with("535 "));
-    assert!(client.cram_md5("who\u{202e}", "crayon").starts_with("535 "));
+    assert!(client.cram_md5("who\\else", "crayon").starts_with("535 "));
     assert!(client.cram_md5("old", "pencil").starts_with("235 "));
     let text = fs::read_to_string(&log).unwrap();
     for secret in ["nonsense", "pencil", "crayon"] {
@@ -340,6 +340,6 @@ fn a_bad_file_changes_nothing_for_a_running_server() {
     let facts =
         |line: &Value| ["client", "account", "mechanism"].map(|key| line[key].as_str().unwrap().to_owned());
     assert_eq!(facts(failed), ["127.0.0.1", "old", "CRAM-MD5"]);
-    assert!(!other["account"].as_str().unwrap().contains('\u{202e}'), "{other}");
+    assert_eq!(facts(other)[1], r"who\\else", "escaped");
     assert_eq!(of("auth_ok").len(), 1);
 }

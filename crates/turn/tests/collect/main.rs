@@ -121,11 +121,11 @@ impl House {
         self.store.0.lock().unwrap()
     }
 
-    fn atrn(&self, asker: &Asker, named: &[&str]) -> Result<Vec<String>, String> {
+    fn atrn(&self, asker: &Asker, named: &[&str]) -> Answer {
         told(self.desk.atrn(asker, names(named), self.now))
     }
 
-    fn turn(&self, asker: &Asker) -> Result<Vec<String>, String> {
+    fn turn(&self, asker: &Asker) -> Answer {
         told(self.desk.turn(asker))
     }
 
@@ -141,7 +141,9 @@ impl House {
 }
 
 /// The domains, or code and enhanced code.
-fn told(answer: Result<Vec<Domain>, Reply>) -> Result<Vec<String>, String> {
+type Answer = Result<Vec<String>, String>;
+
+fn told(answer: Result<Vec<Domain>, Reply>) -> Answer {
     let words = |reply: Reply| reply.to_string().split(' ').take(2).collect::<Vec<_>>().join(" ");
     answer.map(|domains| domains.iter().map(ToString::to_string).collect()).map_err(words)
 }
@@ -150,7 +152,7 @@ fn refused<T>(code: &str) -> Result<T, String> {
     Err(code.to_owned())
 }
 
-fn flows(domains: &[&str]) -> Result<Vec<String>, String> {
+fn flows(domains: &[&str]) -> Answer {
     Ok(domains.iter().map(ToString::to_string).collect())
 }
 
@@ -158,7 +160,7 @@ fn flows(domains: &[&str]) -> Result<Vec<String>, String> {
 #[test]
 fn atrn_row_by_row() {
     let customer = account("customer");
-    let table: &[(&Asker, &[&str], Result<Vec<String>, String>)] = &[
+    let table: &[(&Asker, &[&str], Answer)] = &[
         (&stranger(), &["a.example"], refused("530 5.7.0")),
         (&stranger(), &[], refused("530 5.7.0")),
         (&showing(5, stranger()), &["turn.example"], refused("530 5.7.0")),
