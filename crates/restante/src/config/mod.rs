@@ -34,7 +34,7 @@ pub(crate) use report::{Finding, Grade, Place, Report};
 pub(crate) use sections::{AccountKeys, Admin, Limits, Listen, Rules, Tls, Top, section};
 pub(crate) use values::{DeliverTo, DiskMark, Span, parsed, quoted, text, words};
 
-use crate::accounts::{self, SitedAccount};
+use crate::accounts::{self, SitedAccount, Stamp};
 
 /// Where a site keeps its configuration.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/restante/restante.toml";
@@ -93,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) groups: Vec<Sited<Group>>,
     /// The accounts, from their own file.
     pub(crate) accounts: Vec<SitedAccount>,
+    /// The accounts' file as it was just before it was read.
+    pub(crate) accounts_stamp: Option<Stamp>,
 }
 
 /// What reading wants to know of the machine.
@@ -122,6 +124,7 @@ impl Machine {
 /// has no errors.
 pub(crate) fn load(file: &Path, machine: &Machine) -> (Option<Config>, Report) {
     let (mut config, mut report) = read::read(file, machine);
+    config.accounts_stamp = Stamp::of(&accounts::file(&config));
     config.accounts = read_accounts(&config, &mut report);
     check::check(&config, machine, &mut report);
     let usable = !report.has_errors();

@@ -55,6 +55,7 @@ fn blank(file: &Path) -> Config {
         domains: Vec::new(),
         groups: Vec::new(),
         accounts: Vec::new(),
+        accounts_stamp: None,
     }
 }
 

@@ -39,7 +39,7 @@ impl Collectors {
             Ok::<_, io::Error>(accounts)
         });
         let accounts = Arc::new(opened.await.map_err(io::Error::other)??);
-        let stamp = Stamp::of(&accounts::file(config));
+        let stamp = config.accounts_stamp;
         Ok(Self { accounts, drains: Drains::default(), hops: Arc::default(), stamp })
     }
 
@@ -61,6 +61,11 @@ impl Collectors {
         let changed = stamp != self.stamp;
         self.stamp = stamp;
         changed.then_some(file)
+    }
+
+    /// The file was read on another occasion.
+    pub(super) const fn read(&mut self, config: &Config) {
+        self.stamp = config.accounts_stamp;
     }
 
     /// [4954-9-revoked] Ends what goes on for accounts that lost their right to it.

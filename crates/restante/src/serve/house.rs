@@ -150,6 +150,7 @@ impl House {
             self.collectors.prepare(&config).await.map_err(|error| ReloadError::Thread(error.to_string()))?;
         self.server.reload(settings::server(&config, known.lost(), accounts.offer()), tls.clone())?;
         self.collectors.accounts.take(accounts);
+        self.collectors.read(&config);
         changed.into_iter().for_each(events::needs_restart);
         (self.tls, self.known) = (tls, known);
         self.desk.reload(settings::turn(&config));
