@@ -329,4 +329,17 @@ impl Shared {
         self.found_damage(place, Some(key.id), what);
         self.desk.ask(move |turn| park(turn, &[key])).await
     }
+
+    /// Parks an entry whose content turned out to be damaged while it was read. Nobody waits for it.
+    pub(super) fn content_is_damaged(&self, key: EntryKey, place: Place, what: &str) {
+        self.found_damage(place, Some(key.id), what);
+        self.desk.tell(move |turn| {
+            let now = turn.now;
+            if let Some(entry) = turn.entry(&key)? {
+                spoil(entry);
+                entry.settle_down(now);
+            }
+            Ok(())
+        });
+    }
 }

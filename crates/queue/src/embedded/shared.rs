@@ -188,7 +188,10 @@ impl Shared {
             })
             .await?;
         match opened {
-            (_, Ok(reader)) => Ok(reader),
+            (place, Ok(reader)) => {
+                let (shared, key) = (Arc::clone(self), key.clone());
+                Ok(reader.on_damage(move |what| shared.content_is_damaged(key, place, what)))
+            }
             (place, Err(StoreError::Damaged(what))) => {
                 self.park_damaged(key.clone(), place, &what).await?;
                 Err(StoreError::Damaged(what))

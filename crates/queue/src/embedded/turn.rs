@@ -56,7 +56,18 @@ impl<'a> Turn<'a> {
         let now = books.clock.wall();
         let verified = books.lock().verified;
         let (edits, tallies, copies) = Default::default();
-        Self { index, log, books, now, edits, tallies, copies, save_notes: false, checkpoint: false, verified }
+        Self {
+            index,
+            log,
+            books,
+            now,
+            edits,
+            tallies,
+            copies,
+            save_notes: false,
+            checkpoint: false,
+            verified,
+        }
     }
 
     /// An entry, to be read or changed; [`EntryValue::settle_down`] must follow a change of states.
