@@ -182,7 +182,7 @@ fn a_backup_starts_with_every_domain_on_hold() {
     connect(restored.ports().smtp).expect("ETRN example.org", "458 4.3.0");
     ok(&restored, &["release", "example.org"]);
     let sink = Sink::start(restored.ports().org, Behaviour::default());
-    connect(restored.ports().smtp).expect("ETRN example.org", "253 2.0.0 5 ");
+    connect(restored.ports().smtp).expect("ETRN example.org", "253 2.0.0 OK, 5 pending");
     assert!(eventually(LONG, || sink.count() == 5));
 }
 
