@@ -30,6 +30,8 @@ mod value;
 use std::path::PathBuf;
 
 pub(crate) use exit::Exit;
+pub(crate) use human::{counted, size};
+pub(crate) use progress::bar;
 use failure::Failure;
 use output::Output;
 

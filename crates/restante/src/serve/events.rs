@@ -132,11 +132,6 @@ pub(super) fn open_files_not_raised(error: io::Error) {
     tracing::warn!(event = "open_files_not_raised", error = %error);
 }
 
-/// The DNS cannot be asked; pinned primaries work.
-pub(super) fn no_resolver(error: &restante_delivery::LookupError) {
-    tracing::warn!(event = "no_resolver", error = %error, consequence = "only primaries pinned by address are reached");
-}
-
 /// Our own program cannot be found, so the index is opened without having been probed.
 pub(super) fn no_probe(error: &io::Error) {
     tracing::warn!(event = "no_probe", error = %error);

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
-use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, PrimaryBook};
+use restante_delivery::{
+    Courier, Delivery, DeliveryParts, DeliverySettings, Lookup, PrimaryBook, SystemLookup,
+};
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_server::{Parts, Server};
@@ -18,7 +20,7 @@ use super::current::{Current, Office};
 use super::error::{ReloadError, StartError};
 use super::known::{Change, KnownDomains};
 use super::rounds::Uncollected;
-use super::{events, lookup, orphans, settings};
+use super::{events, orphans, settings};
 use crate::config::{Config, DiskMark, Machine, load};
 
 /// The running server.
@@ -27,6 +29,7 @@ pub(super) struct House {
     desk: Arc<TurnDesk>,
     delivery: Delivery,
     routes: Arc<ArcSwap<DeliverySettings>>,
+    lookup: Arc<dyn Lookup>,
     server: Server,
     tls: Option<Arc<ServerTls>>,
     admin: AdminServer,
@@ -67,10 +70,11 @@ impl House {
         orphans::hold(&*store, &current.load().policies, &change.gone).await;
 
         let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
+        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::new());
         let delivery = Delivery::start(DeliveryParts {
             store: store.clone(),
             settings: routes.clone(),
-            lookup: lookup::lookup(),
+            lookup: lookup.clone(),
             carrier: Arc::new(Courier::default()),
             clock: Arc::new(|| SystemTime::now().into()),
         });
@@ -86,6 +90,7 @@ impl House {
             desk,
             delivery,
             routes,
+            lookup,
             server,
             tls,
             admin,
@@ -136,6 +141,7 @@ impl House {
         (self.tls, self.known) = (tls, known);
         self.desk.reload(settings::turn(&config));
         self.routes.store(Arc::new(settings::delivery(&config)));
+        self.lookup.reload();
         self.delivery.reloaded();
         self.current.store(Arc::new(Current::new(config)));
         tell_change(&change);

@@ -6,7 +6,6 @@ mod error;
 mod events;
 mod house;
 mod known;
-mod lookup;
 mod orphans;
 mod rounds;
 mod settings;
@@ -33,6 +32,8 @@ pub(crate) fn run(options: &Options) -> Exit {
         return Exit::Usage;
     }
     events::findings(&report);
+    // Held mail is nobody's business but ours and the group's; whoever wants a file narrower says so.
+    nix::sys::stat::umask(nix::sys::stat::Mode::S_IWGRP | nix::sys::stat::Mode::S_IRWXO);
     raise_open_files();
     if nix::unistd::geteuid().is_root() {
         events::running_as_root();
