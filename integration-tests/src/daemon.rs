@@ -113,6 +113,7 @@ impl Daemon {
             "hostname = \"mx2.restante.test\"\ndata-dir = \"{}\"\n{}\n\
              [[listen]]\naddress = \"127.0.0.1:{smtp}\"\n{}\n\
              [admin]\nsocket = \"{}\"\n\
+             [tls]\nself-signed = true\n\
              [domain-defaults]\netrn-from = [\"127.0.0.0/8\"]\netrn-interval = \"0s\"\nretry = [\"1s\", \"2s\"]\n{}\n\
              [[domain]]\nname = \"example.org\"\nprimary = \"[127.0.0.1]:{org}\"\n{}\n\
              [[domain]]\nname = \"example.com\"\nprimary = \"[127.0.0.1]:{com}\"\n{}\n",

@@ -17,12 +17,7 @@ fn swaks_sends_and_every_octet_arrives() {
         return;
     }
     let listen = "tls = \"starttls\"".into();
-    let daemon = Daemon::start(&DaemonOptions {
-        listen,
-        top: String::new(),
-        tables: "[tls]\nself-signed = true".into(),
-        ..DaemonOptions::default()
-    });
+    let daemon = Daemon::start(&DaemonOptions { listen, top: String::new(), ..DaemonOptions::default() });
     let file = daemon.dir().join("message");
     let content = sample(3, 20_000);
     std::fs::write(&file, &content).expect("the message can be written");
