@@ -114,6 +114,7 @@ pub(crate) struct Mark {
 
 /// What a scan comes upon, oldest first.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are live")]
 pub(crate) enum Scanned {
     /// A message with at least one recipient that is not done for good. Its content was not checked.
     Live {

@@ -70,7 +70,7 @@ fn a_record_like_text_in_a_mail_is_content_even_behind_damage() {
     let sim = SimDisk::default();
     let options = LogOptions { segment_size: 1 << 20, inline_max: 64 << 10, ..small() };
     let mut log = Bench::open(&sim, options).unwrap();
-    let first = log.append(1, 1, &octets(1, 3000));
+    let first = log.append(1, 1, &octets(1, 9000));
     let path = segment_path(&log, first);
     // The whole segment as it is, its real header and a real record in it, at every possible alignment …
     let copy = sim.octets(&path)[..8192].to_vec();

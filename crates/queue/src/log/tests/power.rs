@@ -89,3 +89,66 @@ fn the_first_group_at_every_single_operation() {
         }
     }
 }
+
+/// Dead records are joined and their blocks punched, with the power lost at every step of it.
+#[test]
+fn giving_room_back_at_every_single_operation() {
+    let runtime = Arc::new(runtime());
+    let options = LogOptions { segment_size: 32 << 10, sweep_octets: u64::MAX, ..small() };
+    let mut punched = 0;
+    for seed in 0..60 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        for off_at in 0.. {
+            let (sim, mut model) = (SimDisk::default(), Model::default());
+            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+            let mut log = Bench::open_in(disk, &data_dir(), options.clone(), Arc::clone(&runtime)).unwrap();
+            let mut work = StdRng::seed_from_u64(seed);
+            for _ in 0..40 {
+                model.append(&mut log, &mut work);
+            }
+            for _ in 0..10 + seed % 30 {
+                model.mark(&mut log, &mut work);
+            }
+            let before = sim.ops();
+            sim.power_off_at(before + off_at + 1);
+            model.forget(&mut log);
+            let done = sim.ops() < before + off_at + 1;
+            let found = sim.after_power_loss(Loss::EVERY[rng.random_range(0..4)], rng.random());
+            let log = Bench::open_in(Arc::new(found), &data_dir(), options.clone(), Arc::clone(&runtime));
+            model.check(&log.unwrap());
+            if done {
+                punched += u64::from(sim.punched() > 0);
+                break;
+            }
+        }
+    }
+    assert!(punched > 30, "the test wants something to be given back: {punched}");
+}
+
+/// A torn group is mended, with the power lost again at every step of it.
+#[test]
+fn mending_at_every_single_operation() {
+    let runtime = Arc::new(runtime());
+    let open =
+        |sim: &SimDisk| Bench::open_in(Arc::new(sim.clone()), &data_dir(), small(), Arc::clone(&runtime));
+    for seed in 0..300 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (sim, mut model) = (SimDisk::default(), Model::default());
+        sim.power_off_at(rng.random_range(4..40));
+        let mut log = open(&sim).unwrap();
+        while log.shared.refusal().is_none() {
+            model.append(&mut log, &mut rng);
+            model.mark(&mut log, &mut rng);
+        }
+        let torn = sim.after_power_loss(Loss::Random, seed);
+        for off_at in 1.. {
+            let again = torn.after_power_loss(Loss::None, 0);
+            again.power_off_at(off_at);
+            let mended = open(&again).is_ok();
+            model.clone().check(&open(&again.after_power_loss(Loss::Random, rng.random())).unwrap());
+            if mended {
+                break;
+            }
+        }
+    }
+}
