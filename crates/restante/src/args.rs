@@ -31,7 +31,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Spool(Spool),
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
 }
 
 /// Run the server

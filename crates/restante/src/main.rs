@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Command::Serve(_) => serve::run(&cli.options),
         Command::Config(what) => config::run(&what, &cli.options),
         Command::Spool(what) => spool::run(what, &cli.options),
-        Command::Verb(verb) => ask(verb, cli.options),
+        Command::Verb(verb) => ask(*verb, cli.options),
     };
     exit.into()
 }

@@ -1,5 +1,7 @@
 //! Bad configurations, from outside: file, line, what is wrong, what was meant, exit code 78.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

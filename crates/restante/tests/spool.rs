@@ -1,6 +1,8 @@
 //! Work on the log of a server that is stopped. These use what `serving.rs` leaves to the library's own tests: the
 //! command line, its output and its exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

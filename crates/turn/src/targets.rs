@@ -80,7 +80,7 @@ fn add_made_queues<'a>(
             }
         }
     }
-    if store.stats_page(after.as_ref(), 1).first().is_some() {
+    if !store.stats_page(after.as_ref(), 1).is_empty() {
         events::too_many_queues(MAX_QUEUES_LOOKED_AT);
     }
 }
