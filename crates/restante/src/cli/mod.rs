@@ -30,10 +30,10 @@ mod value;
 use std::path::PathBuf;
 
 pub(crate) use exit::Exit;
-pub(crate) use human::{counted, size};
-pub(crate) use progress::bar;
 use failure::Failure;
+pub(crate) use human::{counted, size};
 use output::Output;
+pub(crate) use progress::bar;
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, clap::Args)]
