@@ -79,6 +79,11 @@ impl Sweeper {
         self.shared.options.sweep_interval
     }
 
+    /// Whether mail is refused for want of room.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.shared.room.is_low()
+    }
+
     /// Whether there are segments not looked at since the start.
     pub(crate) fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::space::Sweeper;
 use super::writer::{Append, Writer};
 use crate::error::StoreError;
-use crate::limits::SWEEP_PAUSE;
+use crate::limits::{SWEEP_PAUSE, URGENT_SWEEP};
 
 /// How work reaches the threads.
 #[derive(Debug, Default)]
@@ -97,14 +97,14 @@ fn run_sweeper(mut sweeper: Sweeper, inbox: &Inbox<Place>) {
     let mut places = VecDeque::new();
     let mut swept = Instant::now();
     loop {
-        let patience = if sweeper.has_unseen() { SWEEP_PAUSE } else { interval };
+        let patience = if sweeper.has_unseen() { SWEEP_PAUSE } else { URGENT_SWEEP.min(interval) };
         if !inbox.take(&mut places, Some(patience)) {
             // What is dead is found again at the next start.
             return;
         }
         sweeper.note(&mut places);
         sweeper.look_at_unseen();
-        if swept.elapsed() >= interval {
+        if swept.elapsed() >= if sweeper.is_urgent() { URGENT_SWEEP.min(interval) } else { interval } {
             sweeper.sweep_all();
             swept = Instant::now();
         }

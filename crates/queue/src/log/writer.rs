@@ -164,10 +164,12 @@ impl Writer {
         }
     }
 
-    /// Ends the segment in order.
+    /// Ends the segment in order; the position is then the one that the next start begins with.
     pub(crate) fn finish(&mut self) {
         if let Some(active) = self.active.take() {
+            let segment = Arc::clone(&active.segment);
             self.end_segment(active);
+            self.shared.set_position(LogPosition { segment: segment.number, offset: segment.end() });
         }
     }
 

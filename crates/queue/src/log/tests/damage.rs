@@ -186,3 +186,21 @@ fn foreign_files_in_the_directory_are_left_alone() {
     assert_eq!((log.scan().0.len(), log.report.segments), (1, 1));
     assert_eq!(sim.octets(&data_dir().join("large/notes")), b"mine");
 }
+
+#[test]
+fn a_torn_tail_is_cut_once_and_reported() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let place = log.append(1, 1, b"content");
+    let path = segment_path(&log, place);
+    let whole = sim.octets(&path);
+    // The next group: its first sector never came, its second did.
+    let torn = [whole.clone(), vec![0; 512], vec![0x55; 512]].concat();
+    sim.plant(&path, &torn);
+    let log = log.kill();
+    assert_eq!((log.report.unclean, log.report.torn_octets, log.report.damaged.len()), (1, 1024, 0));
+    assert_eq!(sim.octets(&path).len(), whole.len() + HEADER, "cut, and ended in order");
+    let log = log.kill();
+    assert_eq!((log.report.unclean, log.report.torn_octets), (0, 0));
+    assert_eq!(log.content(place).unwrap(), b"content");
+}
