@@ -84,7 +84,7 @@ fn a_record_like_text_in_a_mail_is_content_even_behind_damage() {
     let content_at = Header::decode(&header, &segment.magic, probe.offset).unwrap().content_at() as u32;
     let base = log.shared.position().offset + content_at;
     let mut forged = vec![b'y'; 2000];
-    for at in (0..1900).filter(|at| (base + at) % 64 == 0) {
+    for at in (0..1900).filter(|at| (base + at).is_multiple_of(64)) {
         let header = Header::skip(base + at, 64, 64).encode(&segment.magic);
         forged[at as usize..at as usize + 64].copy_from_slice(&header);
     }
