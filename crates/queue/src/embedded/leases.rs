@@ -33,6 +33,11 @@ pub(super) struct Tally {
 }
 
 impl Lease {
+    /// Whoever asked for everything is not put off with what is due.
+    pub(super) fn ask_again(&mut self, cause: DrainCause) {
+        self.again = self.again.filter(|_| cause == DrainCause::Schedule).or(Some(cause));
+    }
+
     pub(super) fn progress(&self) -> DrainProgress {
         let Tally { delivered, deferred, failed } = self.tally;
         DrainProgress { cause: self.cause, since: self.since, delivered, deferred, failed }
@@ -75,7 +80,7 @@ impl State {
         let messages = book.counts.messages;
         let running = book.lease.is_some();
         if let Some(lease) = &mut book.lease {
-            lease.again = Some(cause);
+            lease.ask_again(cause);
         } else if messages > 0 && !held {
             self.request(domain, cause, now);
         }
@@ -122,7 +127,7 @@ impl Books {
         book.requested = None;
         let turned = |cause| matches!(cause, DrainCause::Atrn | DrainCause::Turn);
         if let Some(lease) = book.lease.as_mut().filter(|lease| !(turned(cause) && turned(lease.cause))) {
-            lease.again = Some(cause);
+            lease.ask_again(cause);
             return Ok(LeaseAnswer::Busy);
         }
         book.lease =

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -45,7 +46,9 @@ struct Walk {
 
 /// Runs in a thread of its own; `ready` is told when the index is complete.
 pub(super) fn run(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) {
-    if let Err(error) = recover(shared, plan, ready)
+    let guarded = catch_unwind(AssertUnwindSafe(|| recover(shared, plan, ready)));
+    let panicked = |_| Err(StoreError::Unavailable("reading the index panicked".to_owned()));
+    if let Err(error) = guarded.unwrap_or_else(panicked)
         && !shared.desk.is_leaving()
     {
         events::recovery_failed(&error);

@@ -132,7 +132,8 @@ impl Shared {
         for item in self.index()?.range(range).take(limit) {
             let (key, value) = item?;
             if let Some(key) = read_entry_key(&key) {
-                found.insert(key, EntryValue::decode(value.as_ref())?);
+                let entry = EntryValue::decode(key.id, value.as_ref())?;
+                found.insert(key, entry);
             }
         }
         Ok(found.into_iter().take(limit).collect())

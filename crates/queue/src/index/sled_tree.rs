@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::keys::{CHECKPOINT, KeyRange};
-use super::{Change, value};
+use super::{Change, stored};
 
 /// Why the index did not do it; the text is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,7 +97,7 @@ impl Index {
 
     /// Makes everything applied so far durable, under this number.
     pub(crate) fn checkpoint(&self, sequence: u64) -> Result<(), IndexError> {
-        let mut mark = vec![value::FORMAT];
+        let mut mark = vec![stored::FORMAT];
         mark.extend_from_slice(&sequence.to_be_bytes());
         self.tree.insert(CHECKPOINT, mark)?;
         self.db.flush()?;
@@ -109,7 +109,7 @@ impl Index {
         let Some(mark) = self.tree.get(CHECKPOINT)? else { return Ok(None) };
         let [format, sequence @ ..] = mark.as_ref() else { return Ok(None) };
         let sequence = sequence.try_into().ok().map(u64::from_be_bytes);
-        Ok(sequence.filter(|_| *format == value::FORMAT))
+        Ok(sequence.filter(|_| *format == stored::FORMAT))
     }
 }
 
