@@ -201,7 +201,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the group visible, then acknowledges it.
+    /// Makes the group visible, then acknowledges it: from here on the message is ours [5321-4.2.5].
     fn publish(&mut self, group: Vec<Member>, position: LogPosition) {
         if group.is_empty() {
             return;

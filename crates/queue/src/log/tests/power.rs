@@ -55,6 +55,7 @@ fn run(seed: u64, runtime: &Arc<Runtime>) {
     }
 }
 
+/// [5321-4.2.5]
 #[test]
 fn every_receipt_outlives_the_loss_of_power() {
     let runtime = Arc::new(runtime());
