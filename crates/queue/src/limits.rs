@@ -143,3 +143,6 @@ pub(crate) const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long the dead wait to be given back while mail is refused for want of room.
 pub(crate) const URGENT_SWEEP: Duration = Duration::from_secs(1);
+
+/// How often the room is looked at while there is enough of it and no mail comes: another program may fill the disk.
+pub(crate) const IDLE_ROOM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);

@@ -75,7 +75,7 @@ fn run_writer(mut writer: Writer, inbox: &Inbox<Append>) {
     let mut waiting = VecDeque::new();
     let mut open = true;
     while open {
-        open = inbox.take(&mut waiting, writer.timeout(Instant::now()));
+        open = inbox.take(&mut waiting, Some(writer.timeout(Instant::now())));
         let now = Instant::now();
         writer.tick(now);
         writer.commit(&mut waiting, now);

@@ -18,7 +18,7 @@ use crate::content::{Body, SealedContent};
 use crate::disk::{DiskFile, store_error};
 use crate::entry::NewMessage;
 use crate::error::StoreError;
-use crate::limits::{KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
+use crate::limits::{IDLE_ROOM_INTERVAL, KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
 use crate::receipt::Receipt;
 
 /// Who waits for a message to be durable.
@@ -119,11 +119,13 @@ impl Writer {
         Self { shared, on_durable, active: None, next_number, buffer: Vec::new(), retry: None }
     }
 
-    /// When `tick` wants to be called at the latest; `None` while all is well.
-    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
+    /// When `tick` wants to be called at the latest. Others may fill the disk while no mail comes, so the room is
+    /// looked at then too, only less often.
+    pub(crate) fn timeout(&self, now: Instant) -> Duration {
         match self.retry {
-            Some((at, _)) => Some(at.saturating_duration_since(now)),
-            None => self.shared.room.is_low().then_some(self.shared.options.room_interval),
+            Some((at, _)) => at.saturating_duration_since(now),
+            None if self.shared.room.is_low() => self.shared.options.room_interval,
+            None => self.shared.options.room_interval.max(IDLE_ROOM_INTERVAL),
         }
     }
 
