@@ -14,11 +14,11 @@ mod server;
 pub use ask::Ask;
 pub use capabilities::Capabilities;
 pub use client::{
-    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, TransactionId,
-    Unsendable,
+    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage,
+    TransactionId, Unsendable,
 };
 pub use reply_parser::{ReplyError, ReplyParser};
 pub use server::{
-    Begin, Content, ContentFacts, ContentSink, Etrn, EtrnAnswer, EtrnTarget, Event, Mail, MailCommand, Question, Queued,
-    QueuedAs, Rcpt, RcptCommand, ServerConfig, ServerSession, StartTls, Transaction,
+    Begin, Content, ContentFacts, ContentSink, Etrn, EtrnAnswer, EtrnTarget, Event, Mail, MailCommand,
+    Question, Queued, QueuedAs, Rcpt, RcptCommand, ServerConfig, ServerSession, StartTls, Transaction,
 };
