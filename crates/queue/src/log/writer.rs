@@ -169,6 +169,10 @@ impl Writer {
     /// Ends the segment in order; the position is then the one that the next start begins with.
     pub(crate) fn finish(&mut self) {
         if let Some(active) = self.active.take() {
+            if self.shared.is_failed(active.segment.number) {
+                self.cut_back(&active);
+                return;
+            }
             let segment = Arc::clone(&active.segment);
             self.end_segment(active);
             self.shared.set_position(LogPosition { segment: segment.number, offset: segment.end() });

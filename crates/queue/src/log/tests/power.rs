@@ -10,6 +10,8 @@ use super::*;
 use crate::disk::sim::{Loss, OpKind};
 
 const SEEDS: u64 = 2000;
+/// Seeds that found something once. 20908: marks set aside were removed before their segment was gone for good.
+const FOUND: [u64; 1] = [20_908];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -59,9 +61,9 @@ fn run(seed: u64, runtime: &Arc<Runtime>) {
 #[test]
 fn every_receipt_outlives_the_loss_of_power() {
     let runtime = Arc::new(runtime());
-    let seeds = match number("RESTANTE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("RESTANTE_SEEDS").unwrap_or(SEEDS),
+    let seeds: Vec<u64> = match number("RESTANTE_SEED") {
+        Some(seed) => vec![seed],
+        None => FOUND.into_iter().chain(0..number("RESTANTE_SEEDS").unwrap_or(SEEDS)).collect(),
     };
     for seed in seeds {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &runtime)));
