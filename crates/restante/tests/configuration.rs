@@ -140,3 +140,13 @@ fn the_command_line_is_checked() {
     assert_eq!(said(restante().arg("--version")).0, Some(0));
     assert_eq!(said(restante().args(["spool", "probe"]).arg(Path::new("/dev/null/x"))).0, Some(65));
 }
+
+#[test]
+fn a_filter_that_is_none_is_said_to_be_none() {
+    let (directory, path) = file("data-dir = \"/nowhere\"\n");
+    let (code, text) =
+        said(restante().env("RESTANTE_LOG", "restante=loud").args(["serve", "--config"]).arg(&path));
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("RESTANTE_LOG"), "{text}");
+    drop(directory);
+}

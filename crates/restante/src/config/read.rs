@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use restante_server::{ListenTls, Service};
 use restante_types::Domain;
@@ -64,8 +63,8 @@ fn read_file(path: &Path, report: &RefCell<Report>, take: impl FnOnce(&mut Field
         Ok(text) => text,
         Err(error) => return report.borrow_mut().unreadable(path.to_owned(), &error),
     };
-    let source = Source { file: Arc::from(path), text };
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let source = Source::new(path, text);
+    let (table, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         let place = error.span().map_or_else(|| Place::whole(path), |span| source.place(span.start));
         report.borrow_mut().error(&place, error.message(), "this is no TOML; see https://toml.io");

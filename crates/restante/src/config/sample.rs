@@ -81,9 +81,9 @@ fn the_sample_names_every_key() {
 fn the_sample_with_everything_switched_on_is_understood() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("restante.toml");
-    for name in ["tls.crt", "tls.key"] {
-        std::fs::write(directory.path().join(name), "").unwrap();
-    }
+    let pair = rcgen::generate_simple_self_signed(["mx2.example.net".to_owned()]).unwrap();
+    std::fs::write(directory.path().join("tls.crt"), pair.cert.pem()).unwrap();
+    std::fs::write(directory.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
     let here = directory.path().to_str().unwrap();
     std::fs::write(&file, switched_on(&text()).replace("/etc/restante/tls.", &format!("{here}/tls.")))
         .unwrap();

@@ -172,6 +172,12 @@ fn tls_must_be_whole() {
         Tree::new("[tls]\ncertificate = \"/nowhere/tls.crt\"\nkey = \"/nowhere/tls.key\"\n").errors();
     assert_eq!(missing.len(), 2);
     assert!(missing[0].contains("certificate: /nowhere/tls.crt cannot be read"), "{missing:?}");
+    let tree = Tree::new("");
+    let pair = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let certificate = tree.file("tls.crt", &pair().cert.pem());
+    let key = tree.file("tls.key", &pair().signing_key.serialize_pem());
+    let text = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    wrong(&text, ":1:1", &["the key that belongs to it"]);
     let (_, report) = Tree::new("").load();
     assert!(report.to_string().contains("there is no [tls]"), "{report}");
     assert!(!Tree::new("[tls]\nself-signed = true\n").load().1.to_string().contains("there is no [tls]"));

@@ -11,6 +11,8 @@ mod rounds;
 mod settings;
 mod signals;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 
