@@ -47,7 +47,7 @@ pub(super) fn findings(report: &Report) {
 
 fn finding(finding: &Finding) {
     let (place, what) = (&finding.place, finding.what.as_str());
-    let meant = finding.meant.as_deref().unwrap_or_default();
+    let meant = finding.meant.as_deref();
     match finding.grade {
         Grade::Error => tracing::error!(event = "configuration_error", place = %place, what, meant),
         Grade::Warning => tracing::warn!(event = "configuration_warning", place = %place, what, meant),
