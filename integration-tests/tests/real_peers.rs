@@ -111,6 +111,8 @@ fn fetchmail(daemon: &Daemon, domains: &str) -> (Option<i32>, String) {
         .args(["-v", "--nosyslog"])
         .env("HOME", home.path())
         .env("FETCHMAILHOME", home.path());
+    // As root it would use one pid file for the whole machine, and refuse to run twice.
+    fetchmail.arg("--pidfile").arg(home.path().join("pid"));
     let output = run_peer(&mut fetchmail, LIMIT);
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
