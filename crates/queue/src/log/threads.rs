@@ -41,7 +41,11 @@ struct Ending<'a, T> {
 impl<T> Drop for Ending<'_, T> {
     fn drop(&mut self) {
         self.inbox.abandon();
-        self.shared.set_intake(Some(StoreError::Unavailable("the log is closed".into())));
+        if std::thread::panicking() {
+            self.shared.set_intake(Some(StoreError::Unavailable("the log's thread broke down".into())));
+        } else {
+            self.shared.end_intake();
+        }
     }
 }
 
