@@ -110,7 +110,7 @@ impl Daemon {
         let Ports { smtp, org, com } = self.ports;
         write!(
             text,
-            "hostname = \"mx2.restante.test\"\ndata-dir = \"{}\"\n{}\n\
+            "hostname = \"mx2.example.net\"\ndata-dir = \"{}\"\n{}\n\
              [[listen]]\naddress = \"127.0.0.1:{smtp}\"\n{}\n\
              [admin]\nsocket = \"{}\"\n\
              [tls]\nself-signed = true\n\
