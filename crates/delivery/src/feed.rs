@@ -154,6 +154,18 @@ impl Feed {
         self.shared.check_fence();
         self.shared.state().stopped()
     }
+
+    /// Returns once the drain was told to end.
+    pub(crate) async fn until_stopped(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if self.is_stopped() {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl FeedOwner {

@@ -22,6 +22,8 @@ pub(super) enum Layer {
 /// Why there is no server that is ready.
 #[derive(Debug)]
 pub(super) enum Unready {
+    /// There is no connection.
+    NoConnection(Reply),
     /// The conversation ended.
     Ended(End),
     /// TLS was offered and did not come about.
