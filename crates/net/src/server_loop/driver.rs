@@ -215,9 +215,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             }
         }
         self.flush().await?;
-        self.unread = None;
-        wait::linger(&mut self.stream, self.buffers).await;
-        Ok(ended)
+        Ok(self.close(ended).await)
     }
 
     fn look(&mut self) -> Result<Early, Ended> {
@@ -244,7 +242,12 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
     }
 
     async fn close(&mut self, ended: Ended) -> Ended {
-        let _told = timeout(LINGER, self.stream.shutdown()).await;
+        let unread = self.unread.take().is_some() || matches!(self.stream.nothing_early(), Ok(Early::Octets));
+        if unread {
+            wait::linger(&mut self.stream, self.buffers).await;
+        } else {
+            let _told = timeout(LINGER, self.stream.shutdown()).await;
+        }
         ended
     }
 }

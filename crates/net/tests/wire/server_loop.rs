@@ -61,6 +61,26 @@ async fn a_refusal_is_the_greeting() {
     assert!(matches!(host.ended().await.0, Ended::Closed));
 }
 
+/// Closing with octets unread would reset the connection, and the reset could overtake the 421.
+#[tokio::test]
+async fn what_comes_behind_the_last_answer_is_read_and_thrown_away() {
+    let (mut peer, host) = plain().await;
+    peer.reply().await;
+    peer.send("NONSENSE\r\n".repeat(2 * READ_BUFFER / 10)).await;
+    for _ in 0..10 {
+        assert!(peer.reply().await.starts_with("500"));
+    }
+    assert!(peer.reply().await.starts_with("421 4.7.0"));
+    sleep(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        peer.send("NONSENSE\r\n").await;
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(peer.reply().await, "");
+    drop(peer);
+    assert!(matches!(host.ended().await.0, Ended::Closed));
+}
+
 // [3207-4.2]
 #[tokio::test]
 async fn starttls_starts_over_inside() {
