@@ -240,6 +240,22 @@ async fn a_stop_lets_a_transaction_end_and_an_idle_session_hear_421() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_for_no_handshake() {
+    let (_pair, tls) = certificate();
+    let (_silent, implicit_host) = open(b"", tls.clone(), true, YesMan::default()).await;
+    let (mut peer, host) = open(b"", tls, false, YesMan::default()).await;
+    peer.reply().await;
+    peer.ask("EHLO c.example\r\n").await;
+    assert!(peer.ask("STARTTLS\r\n").await.starts_with("220"));
+    let began = std::time::Instant::now();
+    for host in [implicit_host, host] {
+        host.stop.send_replace(Stop::Finish);
+        assert!(matches!(host.ended().await.0, Ended::Stopped));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn a_stop_at_once_waits_for_nobody() {
     let (mut peer, host) = plain().await;
     peer.reply().await;
