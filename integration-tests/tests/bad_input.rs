@@ -253,6 +253,62 @@ fn a_full_disk_is_452_until_there_is_room() {
     assert_eq!(alarms, 1, "one alarm per crossing");
 }
 
+#[test]
+fn an_index_that_found_no_room_is_opened_again() {
+    if !nix::unistd::geteuid().is_root()
+        && !have("an_index_that_found_no_room_is_opened_again", &[Peer::Postfix])
+    {
+        return;
+    }
+    let Some(disk) = SmallDisk::mount(120) else {
+        return assert!(!have("mounting a tmpfs", &[]), "tmpfs cannot be mounted");
+    };
+    let options = DaemonOptions {
+        data_dir: Some(disk.0.path().join("data")),
+        tables: "[limits]\ndisk-low-water = \"1 MB\"".into(),
+        ..DaemonOptions::default()
+    };
+    let daemon = Daemon::start(&options);
+    let mut client = connect(daemon.ports().smtp);
+    client.expect("EHLO client.example", "250");
+    let body = sample(7, 100);
+    let one =
+        format!("MAIL FROM:<a@sender.example>\r\nRCPT TO:<b@example.org>\r\nBDAT {} LAST\r\n", body.len());
+    let one = [one.as_bytes(), &body].concat();
+    let sent = 3000;
+    for _ in 0..sent / 100 {
+        client.raw(&one.repeat(100));
+        for _ in 0..300 {
+            assert!(client.reply().starts_with("250"));
+        }
+    }
+    let ballast = disk.0.path().join("ballast");
+    fill_up(&ballast);
+    // Every entry changes, and grows: the index has to write, and cannot.
+    let reason = "a long reason ".repeat(30);
+    let failed = eventually(LONG, || {
+        let _ = daemon.admin(&["hold", "--all", "--reason", &reason]);
+        let _ = daemon.admin(&["release", "--all"]);
+        daemon.log().contains("index_failed")
+    });
+    assert!(failed, "the index ran out of room");
+    std::fs::remove_file(&ballast).expect("the ballast can go");
+    // What was marked in the log before the index failed is still held.
+    let healthy = || {
+        daemon.admin(&["health"]).status.code() == Some(0)
+            && daemon.admin(&["release", "--all"]).status.success()
+            && daemon.waiting("example.org") == sent
+    };
+    assert!(eventually(Duration::from_secs(90), healthy), "it helps itself: {:?}", daemon.admin(&["health"]));
+    let mut client = connect(daemon.ports().smtp);
+    client.expect("EHLO client.example", "250");
+    assert!(client.send("a@sender.example", &["b@example.org"], &body).starts_with("250"));
+    let sink = Sink::start(daemon.ports().org, Behaviour::default());
+    client.expect("ETRN example.org", "253");
+    let wanted = usize::try_from(sent + 1).expect("a small number");
+    assert!(eventually(Duration::from_secs(60), || sink.count() == wanted), "{} arrived", sink.count());
+}
+
 fn fill_up(path: &Path) {
     let mut file = std::fs::File::create(path).expect("the ballast can be made");
     let block = vec![0_u8; 64 * 1024];

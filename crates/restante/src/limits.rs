@@ -19,3 +19,12 @@ pub(crate) const ROUNDS: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for what is in flight; below systemd's usual 90 s.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// How long sessions may take to end before a store whose index failed is opened again: they can store nothing anyway.
+pub(crate) const REOPEN_GRACE: Duration = Duration::from_secs(2);
+
+/// The first pause before the store is opened again, and the longest: each try reads the index.
+pub(crate) const REOPEN_PAUSE: Duration = Duration::from_secs(2);
+
+/// See [`REOPEN_PAUSE`].
+pub(crate) const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(60);

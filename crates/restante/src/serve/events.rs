@@ -147,6 +147,20 @@ pub(super) fn stopping_at_once() {
     tracing::warn!(event = "stopping_at_once");
 }
 
+/// The index cannot be written: the store is closed and opened again.
+pub(super) fn reopening(cause: &str) {
+    tracing::error!(
+        event = "store_reopening",
+        error = cause,
+        consequence = "no mail is taken or leaves meanwhile; nothing is lost"
+    );
+}
+
+/// It did not open; it is tried again.
+pub(super) fn not_reopened(error: &StartError) {
+    tracing::error!(event = "store_not_reopened", error = %error, consequence = "it is tried again");
+}
+
 /// The end.
 pub(super) fn stopped() {
     tracing::info!(event = "stopped");

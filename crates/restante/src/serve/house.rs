@@ -107,6 +107,11 @@ impl House {
         events::ready(&self.server.local_addrs(), self.admin.socket(), &self.current.load().config);
     }
 
+    /// The configuration in force.
+    pub(super) fn config(&self) -> Config {
+        self.current.load().config.clone()
+    }
+
     /// The condition of the store.
     pub(super) fn health(&self) -> Health {
         self.store.health()
