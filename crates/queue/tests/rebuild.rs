@@ -253,6 +253,26 @@ fn flip(dir: &Path, text: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_file_that_is_gone_parks_its_message_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = open_at(dir.path(), Default::default()).await;
+    let message = subject.message(&["big@example.org"], &[b'x'; 400_000]).await;
+    let big = subject.store.accept(message).await.unwrap().id();
+    let small = subject.accept(&["a@example.org"]).await;
+    let file = fs::read_dir(dir.path().join("large")).unwrap().next().unwrap().unwrap();
+    fs::remove_file(file.path()).unwrap();
+    let opened = subject.store.open_content(&key("example.org", big)).await;
+    assert!(matches!(opened, Err(StoreError::Damaged(_))), "{opened:?}");
+    let states: Vec<_> = all(&subject).await.iter().map(|entry| (entry.key.id, entry.state)).collect();
+    assert_eq!(states, [(big, DeliveryState::Damaged), (small, DeliveryState::Queued)]);
+    assert_eq!(subject.store.stats(&domain("example.org")).messages, 1, "it waits for nobody");
+    // Nor is it tried again after a start.
+    let subject = open_at(dir.path(), abandon(subject).await).await;
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, [small]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_copy_holds_everything_until_it_is_released() {
     let dir = tempfile::tempdir().unwrap();
     let subject = open_at(dir.path(), Default::default()).await;

@@ -315,6 +315,16 @@ fn park(turn: &mut Turn<'_>, keys: &[EntryKey]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Without a look at the record, which may be whole where the content is not.
+fn park_whatever(turn: &mut Turn<'_>, key: &EntryKey) -> Result<(), StoreError> {
+    let now = turn.now;
+    if let Some(entry) = turn.entry(key)? {
+        spoil(entry);
+        entry.settle_down(now);
+    }
+    Ok(())
+}
+
 fn spoil(entry: &mut EntryValue) {
     for recipient in entry.recipients.iter_mut().filter(|recipient| !recipient.state.is_done()) {
         recipient.state.state = DeliveryState::Damaged;
@@ -333,16 +343,20 @@ impl Shared {
         self.desk.ask(move |turn| park(turn, &[key])).await
     }
 
+    /// Parks an entry whose content cannot be had, whole as its record may be: a large file that is gone or short.
+    pub(super) async fn park_without_content(
+        &self,
+        key: EntryKey,
+        place: Place,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        self.found_damage(place, Some(key.id), what);
+        self.desk.ask(move |turn| park_whatever(turn, &key)).await
+    }
+
     /// Parks an entry whose content turned out to be damaged while it was read. Nobody waits for it.
     pub(super) fn content_is_damaged(&self, key: EntryKey, place: Place, what: &str) {
         self.found_damage(place, Some(key.id), what);
-        self.desk.tell(move |turn| {
-            let now = turn.now;
-            if let Some(entry) = turn.entry(&key)? {
-                spoil(entry);
-                entry.settle_down(now);
-            }
-            Ok(())
-        });
+        self.desk.tell(move |turn| park_whatever(turn, &key));
     }
 }

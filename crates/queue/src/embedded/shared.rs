@@ -194,7 +194,7 @@ impl Shared {
                 Ok(reader.on_damage(move |what| shared.content_is_damaged(key, place, what)))
             }
             (place, Err(StoreError::Damaged(what))) => {
-                self.park_damaged(key.clone(), place, &what).await?;
+                self.park_without_content(key.clone(), place, &what).await?;
                 Err(StoreError::Damaged(what))
             }
             (_, Err(error)) => Err(error),
