@@ -116,7 +116,7 @@ fn a_good_file_is_said_to_be_good_and_shown() {
     let (_directory, path) = file("[[domain]]\nname = \"example.org\"\nprimary = \"[192.0.2.1]\"\n");
     let (code, text) = said(restante().args(["config", "check"]).arg(&path));
     assert_eq!(code, Some(0));
-    assert!(text.contains("ok, 1 domains, 1 listeners, 1 warnings"), "{text}");
+    assert!(text.contains("ok, 1 domain, 1 listener, 1 warning"), "{text}");
     assert!(text.contains("there is no [tls]"), "{text}");
     let (code, shown) = said(restante().args(["config", "show"]).arg(&path));
     assert_eq!(code, Some(0));

@@ -232,7 +232,7 @@ async fn read_again(file: &std::path::Path) -> Result<Config, ReloadError> {
     let read = tokio::task::spawn_blocking(move || load(&file, &Machine::this())).await;
     let (config, report) = read.map_err(|error| ReloadError::Thread(error.to_string()))?;
     events::findings(&report);
-    let first = || report.findings().next().map(ToString::to_string).unwrap_or_default();
+    let first = || report.findings().next().map(crate::config::Finding::in_a_line).unwrap_or_default();
     config.ok_or_else(|| ReloadError::Findings(report.count(crate::config::Grade::Error), first()))
 }
 
