@@ -255,7 +255,11 @@ fn check_entries(
         if turn.edited(key) {
             continue;
         }
-        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
+        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else {
+            // Its record was found to be gone when it was looked at.
+            repaired += 1;
+            continue;
+        };
         let states = match turn.log.read(place) {
             Ok(message) if message.id == key.id => message.states,
             Ok(_) | Err(StoreError::NotFound) => {
