@@ -110,9 +110,10 @@ impl Daemon {
         let Ports { smtp, org, com } = self.ports;
         write!(
             text,
-            "hostname = \"mx2.restante.test\"\ndata-dir = \"{}\"\n{}\n\
+            "hostname = \"mx2.example.net\"\ndata-dir = \"{}\"\n{}\n\
              [[listen]]\naddress = \"127.0.0.1:{smtp}\"\n{}\n\
              [admin]\nsocket = \"{}\"\n\
+             [tls]\nself-signed = true\n\
              [domain-defaults]\netrn-from = [\"127.0.0.0/8\"]\netrn-interval = \"0s\"\nretry = [\"1s\", \"2s\"]\n{}\n\
              [[domain]]\nname = \"example.org\"\nprimary = \"[127.0.0.1]:{org}\"\n{}\n\
              [[domain]]\nname = \"example.com\"\nprimary = \"[127.0.0.1]:{com}\"\n{}\n",

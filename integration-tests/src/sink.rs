@@ -233,6 +233,15 @@ impl Session {
         self.answer("250 2.0.0 chunk ok")
     }
 
+    /// Ends our direction, and takes what is still coming: a socket closed over unread octets is reset, and the reset
+    /// would overtake answers that were given.
+    fn cut(&mut self) {
+        let stream = self.reader.get_ref();
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
+    }
+
     fn finish(&mut self, content: Vec<u8>) -> Option<()> {
         std::thread::sleep(self.behaviour.slowness);
         let text = String::from_utf8_lossy(&content);
@@ -244,6 +253,8 @@ impl Session {
         let message = Accepted { mail: self.mail.clone(), recipients, content };
         let mut accepted = self.shared.accepted.lock().expect("no session panics");
         if self.behaviour.cut_after.is_some_and(|limit| accepted.len() >= limit) {
+            drop(accepted);
+            self.cut();
             return None;
         }
         accepted.push(message);

@@ -47,7 +47,7 @@ fn domains_come_and_go() {
     assert!(eventually(LONG, || rcpt(&daemon, "x@leaving.example").starts_with("250")));
     connect(daemon.ports().smtp).expect("ETRN leaving.example", "458");
     assert!(daemon.admin(&["release", "leaving.example"]).status.success());
-    connect(daemon.ports().smtp).expect("ETRN leaving.example", "253 2.0.0 1 ");
+    connect(daemon.ports().smtp).expect("ETRN leaving.example", "253 2.0.0 OK, 1 pending");
 }
 
 #[test]
@@ -84,6 +84,6 @@ fn shutdown_finishes_what_is_in_flight() {
     daemon.run();
     assert_eq!(daemon.waiting("example.org"), 1);
     let sink = Sink::start(daemon.ports().org, Behaviour::default());
-    connect(daemon.ports().smtp).expect("ETRN example.org", "253 2.0.0 1 ");
+    connect(daemon.ports().smtp).expect("ETRN example.org", "253 2.0.0 OK, 1 pending");
     assert!(eventually(LONG, || sink.count() == 1));
 }

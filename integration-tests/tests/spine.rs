@@ -109,7 +109,7 @@ fn each_recipient_has_an_outcome_of_its_own() {
         ..Behaviour::default()
     };
     let sink = Sink::start(daemon.ports().org, behaviour);
-    client.expect("ETRN example.org", "253 2.0.0 2 ");
+    client.expect("ETRN example.org", "253 2.0.0 OK, 2 pending");
     let state = |id: usize, address: &str| {
         let entries = daemon.json(&["list", "--domain", "example.org"]);
         let recipients =
@@ -129,7 +129,7 @@ fn each_recipient_has_an_outcome_of_its_own() {
     assert!(reply.contains("550 5.1.1 no such user"), "{reply}");
     assert_eq!(sink.count(), 1);
     // What was delivered is not delivered again; what is parked is not tried again.
-    client.expect("ETRN example.org", "253 2.0.0 1 ");
+    client.expect("ETRN example.org", "253 2.0.0 OK, 1 pending");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(sink.count(), 1);
 }
@@ -161,7 +161,7 @@ fn a_cut_line_leaves_what_was_not_acknowledged() {
     let first = Sink::start(daemon.ports().org, Behaviour { cut_after: Some(17), ..Behaviour::default() });
     let port = first.port();
     let mut client = hello(daemon.ports().smtp);
-    client.expect("ETRN example.org", "253 2.0.0 40 ");
+    client.expect("ETRN example.org", "253 2.0.0 OK, 40 pending");
     assert!(eventually(LONG, || first.count() == 17));
     assert!(
         eventually(LONG, || daemon.waiting("example.org") == 23),
@@ -174,7 +174,7 @@ fn a_cut_line_leaves_what_was_not_acknowledged() {
     drop(first);
     std::thread::sleep(Duration::from_millis(200));
     let second = Sink::start(port, Behaviour::default());
-    client.expect("ETRN example.org", "253 2.0.0 23 ");
+    client.expect("ETRN example.org", "253 2.0.0 OK, 23 pending");
     assert!(eventually(LONG, || second.count() == 23), "{} of 23 arrived", second.count());
     arrived.extend(second.accepted().iter().map(|message| without_received(&message.content)));
     assert!(arrived == sent, "each once, in order, over two drains");

@@ -43,16 +43,12 @@ impl Courier {
     }
 
     async fn attempt(&self, errand: &Errand, hop: &str, layer: Layer) -> Result<Trip, Unready> {
-        let source = errand.settings.source_for(errand.hop.address.ip());
-        let connecting = Connecting { address: errand.hop.address, source, limit: errand.connect_timeout };
-        let stream = match connecting.connect().await {
-            Ok(stream) => stream,
-            Err(error) => return Ok(Trip::Unused(unreachable(&error, hop))),
+        let connection = tokio::select! {
+            biased;
+            ready = self.connect(errand, hop, layer) => ready?,
+            // Nothing is under way yet, so a primary that is silent holds up no shutdown.
+            () = errand.feed.until_stopped() => return Ok(Trip::Finished),
         };
-        let config = Arc::new(config(&errand.settings));
-        let name = server_name(&errand.hop);
-        let party = Party { config: &config, tls: &self.tls, name: &name };
-        let connection = Box::pin(greet(stream, &party, layer)).await?;
         if let Some(certificates) = &errand.certificates
             && !is_shown(&connection, certificates)
         {
@@ -62,6 +58,23 @@ impl Courier {
             return Ok(Trip::Unused(Reply::new(450, (4, 7, 5), text)));
         }
         Ok(carry_over(connection, &errand.feed, hop).await)
+    }
+
+    /// A connection whose server is ready for mail.
+    async fn connect(
+        &self,
+        errand: &Errand,
+        hop: &str,
+        layer: Layer,
+    ) -> Result<ClientConnection<Stream>, Unready> {
+        let source = errand.settings.source_for(errand.hop.address.ip());
+        let connecting = Connecting { address: errand.hop.address, source, limit: errand.connect_timeout };
+        let stream =
+            connecting.connect().await.map_err(|error| Unready::NoConnection(unreachable(&error, hop)))?;
+        let config = Arc::new(config(&errand.settings));
+        let name = server_name(&errand.hop);
+        let party = Party { config: &config, tls: &self.tls, name: &name };
+        Box::pin(greet(stream, &party, layer)).await
     }
 }
 
@@ -150,7 +163,7 @@ fn unused(why: Unready, hop: &str) -> Trip {
         Unready::Handshake(error) => {
             Trip::Unused(Reply::new(450, (4, 7, 5), format!("no TLS with {hop}: {error}")))
         }
-        Unready::NoTls(reply) => Trip::Unused(reply),
+        Unready::NoConnection(reply) | Unready::NoTls(reply) => Trip::Unused(reply),
     }
 }
 

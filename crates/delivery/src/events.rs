@@ -29,6 +29,12 @@ pub(crate) fn failed(domain: &Domain, id: QueueId, recipient: &Mailbox, hop: &st
     tracing::warn!(event = "failed", %domain, %id, recipient = %Printable::from(recipient.as_str()), hop, %reply);
 }
 
+/// The next hop lacks what held messages need (8BITMIME, SMTPUTF8, room); they are parked. Somebody must act, for the
+/// owner was promised that what we accept can be handed over.
+pub(crate) fn incapable(domain: &Domain, hop: &str, reply: &Reply) {
+    tracing::error!(event = "next_hop_incapable", %domain, hop, %reply, alarm = true);
+}
+
 /// Outcomes could not be recorded: the messages may be sent a second time.
 pub(crate) fn settle_failed(domain: &Domain, messages: usize, error: &StoreError) {
     tracing::error!(event = "settle_failed", %domain, messages, %error);

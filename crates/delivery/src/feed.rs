@@ -199,6 +199,18 @@ impl Feed {
     pub(crate) fn cut(&self) -> watch::Receiver<bool> {
         self.inside.cut.subscribe()
     }
+
+    /// Returns once the drain was told to end.
+    pub(crate) async fn until_stopped(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.inside.changed.notified());
+            changed.as_mut().enable();
+            if self.is_stopped() {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl FeedOwner {

@@ -73,7 +73,7 @@ impl ContentBuffer {
         }
         let body = match self.file {
             Some(file) => Body::File(file),
-            None => Body::Memory(self.memory.into(), self.share),
+            None => Body::Memory { octets: self.memory.into(), _share: self.share },
         };
         Ok(SealedContent { crc: self.crc, body })
     }
@@ -136,8 +136,13 @@ pub struct SealedContent {
 /// Where sealed content is.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// In memory, with its share of the budget.
-    Memory(Bytes, Share),
+    /// In memory.
+    Memory {
+        /// All of it.
+        octets: Bytes,
+        /// Its share of the budget, given back with it.
+        _share: Share,
+    },
     /// In a synced temporary file.
     File(TempFile),
 }
@@ -147,7 +152,7 @@ impl SealedContent {
     #[must_use]
     pub fn len(&self) -> u64 {
         match &self.body {
-            Body::Memory(octets, _) => octets.len() as u64,
+            Body::Memory { octets, .. } => octets.len() as u64,
             Body::File(file) => file.len(),
         }
     }
@@ -162,7 +167,7 @@ impl SealedContent {
     #[must_use]
     pub fn reader(&self) -> ContentReader {
         match &self.body {
-            Body::Memory(octets, _) => octets.clone().into(),
+            Body::Memory { octets, .. } => octets.clone().into(),
             Body::File(file) => ContentReader::large(Arc::clone(file.file()), file.len(), self.crc),
         }
     }
@@ -176,6 +181,17 @@ pub struct ContentReader {
     rest: Option<Rest>,
     /// What ended it; said again to whoever asks again, so that a failure never looks like the end.
     failed: Option<StoreError>,
+    /// Whom to tell that it is damaged.
+    witness: Option<Witness>,
+}
+
+/// Is told what is wrong, once.
+struct Witness(Box<dyn FnOnce(&str) + Send + Sync>);
+
+impl std::fmt::Debug for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Witness")
+    }
 }
 
 /// What is still on the disk.
@@ -196,7 +212,7 @@ struct Rest {
 
 impl From<Bytes> for ContentReader {
     fn from(octets: Bytes) -> Self {
-        Self { ready: octets, rest: None, failed: None }
+        Self { ready: octets, rest: None, failed: None, witness: None }
     }
 }
 
@@ -215,7 +231,7 @@ impl ContentReader {
     }
 
     const fn unread(rest: Rest) -> Self {
-        Self { ready: Bytes::new(), rest: Some(rest), failed: None }
+        Self { ready: Bytes::new(), rest: Some(rest), failed: None, witness: None }
     }
 
     /// Octets left.
@@ -242,10 +258,24 @@ impl ContentReader {
                 let read = tokio::task::spawn_blocking(move || rest.read()).await;
                 read.unwrap_or_else(|_| Err(StoreError::Unavailable("the process is ending".into())))
             };
-            (self.ready, self.rest) = read.inspect_err(|error| self.failed = Some(error.clone()))?;
+            (self.ready, self.rest) = read.inspect_err(|error| self.fail(error))?;
         }
         let piece = self.ready.split_to(self.ready.len().min(PIECE));
         Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        self.failed = Some(error.clone());
+        if let StoreError::Damaged(what) = error
+            && let Some(witness) = self.witness.take()
+        {
+            (witness.0)(what);
+        }
+    }
+
+    /// Has somebody told if it turns out to be damaged.
+    pub(crate) fn on_damage(self, tell: impl FnOnce(&str) + Send + Sync + 'static) -> Self {
+        Self { witness: Some(Witness(Box::new(tell))), ..self }
     }
 
     /// All that is left, for callers that may block and know that it is not much.

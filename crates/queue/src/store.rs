@@ -16,7 +16,7 @@ use crate::lease::{
 use crate::receipt::Receipt;
 use crate::stats::{DomainStats, Health, HoldKind};
 
-/// Drain requests as they come; a domain stands in it at most once.
+/// Drain requests as they come; a domain stands in it at most once for what is due, and once for everything.
 pub type DrainRequests = mpsc::UnboundedReceiver<DrainRequest>;
 
 /// A durable queue per domain. Object-safe; every method may answer [`StoreError::Unavailable`].

@@ -3,6 +3,12 @@
 //!
 //! The child is this test program again. It tells on its standard output what it is about to do and what was granted;
 //! the parent kills it on one of these lines, or some time after it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "it is a test, and its child talks to it"
+)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The index lost, broken, old or behind: what the log knows comes back, and nothing else.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -7,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_queue::conformance::{Subject, deferred, domain, key, read_all, reply};
-use restante_queue::{DrainReport, EmbeddedStore, Entry, HoldKind, LeaseAnswer, OpenError, Outcome, Scope};
+use restante_queue::{
+    DrainReport, EmbeddedStore, Entry, HoldKind, LeaseAnswer, OpenError, Outcome, Scope, StoreError,
+};
 use restante_types::{DeliveryState, QueueId, UnixMillis};
 use support::{abandon, all, close, copy_dir, open_at, options, until};
 
@@ -195,14 +198,7 @@ async fn a_damaged_record_is_parked_and_the_rest_lives() {
         ids.push(subject.accept(&[&format!("{name}@example.org")]).await);
     }
     let clock = close(subject).await;
-    for file in fs::read_dir(dir.path().join("log")).unwrap() {
-        let path = file.unwrap().path();
-        let mut segment = fs::read(&path).unwrap();
-        if let Some(place) = segment.windows(6).position(|window| window == b"victim") {
-            segment[place] ^= 1;
-            fs::write(&path, segment).unwrap();
-        }
-    }
+    flip(dir.path(), b"victim");
     let subject = open_at(dir.path(), clock).await;
     let lease = subject.lease("example.org").await;
     assert_eq!(subject.due(&lease, Scope::All).await, [ids[0], ids[2]]);
@@ -218,6 +214,62 @@ async fn a_damaged_record_is_parked_and_the_rest_lives() {
     let subject = open_at(dir.path(), clock).await;
     until(|| subject.store.health().damaged == 1).await;
     assert_eq!(subject.store.stats(&domain("example.org")).messages, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_content_is_parked_when_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = open_at(dir.path(), Default::default()).await;
+    let message =
+        subject.message(&["a@example.org"], b"Subject: x\r\n\r\nthe victim of a bad disk\r\n").await;
+    let key = key("example.org", subject.store.accept(message).await.unwrap().id());
+    let clock = close(subject).await;
+    flip(dir.path(), b"the victim");
+    let subject = open_at(dir.path(), clock).await;
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, [key.id], "its record is whole");
+    let mut content = subject.store.open_content(&key).await.unwrap();
+    assert!(matches!(content.next().await, Err(StoreError::Damaged(_))));
+    until(|| subject.store.stats(&domain("example.org")).messages == 0).await;
+    assert_eq!(subject.due(&lease, Scope::All).await, []);
+    assert_eq!(subject.store.get(&key).await.unwrap().state, DeliveryState::Damaged);
+    drop(lease);
+    let clock = close(subject).await;
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let subject = open_at(dir.path(), clock).await;
+    assert_eq!(subject.store.get(&key).await.unwrap().state, DeliveryState::Damaged, "the log knows it too");
+}
+
+/// Flips a bit in the segment that holds this text.
+fn flip(dir: &Path, text: &[u8]) {
+    for file in fs::read_dir(dir.join("log")).unwrap() {
+        let path = file.unwrap().path();
+        let mut segment = fs::read(&path).unwrap();
+        if let Some(place) = segment.windows(text.len()).position(|window| window == text) {
+            segment[place] ^= 1;
+            fs::write(&path, segment).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_file_that_is_gone_parks_its_message_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = open_at(dir.path(), Default::default()).await;
+    let message = subject.message(&["big@example.org"], &[b'x'; 400_000]).await;
+    let big = subject.store.accept(message).await.unwrap().id();
+    let small = subject.accept(&["a@example.org"]).await;
+    let file = fs::read_dir(dir.path().join("large")).unwrap().next().unwrap().unwrap();
+    fs::remove_file(file.path()).unwrap();
+    let opened = subject.store.open_content(&key("example.org", big)).await;
+    assert!(matches!(opened, Err(StoreError::Damaged(_))), "{opened:?}");
+    let states: Vec<_> = all(&subject).await.iter().map(|entry| (entry.key.id, entry.state)).collect();
+    assert_eq!(states, [(big, DeliveryState::Damaged), (small, DeliveryState::Queued)]);
+    assert_eq!(subject.store.stats(&domain("example.org")).messages, 1, "it waits for nobody");
+    // Nor is it tried again after a start.
+    let subject = open_at(dir.path(), abandon(subject).await).await;
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, [small]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

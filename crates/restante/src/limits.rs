@@ -11,6 +11,18 @@ pub(crate) const MAX_DOMAIN_FILES: usize = 50_000;
 /// Octets of a group's name: what `ETRN #name` can carry here.
 pub(crate) const MAX_GROUP_NAME: usize = 64;
 
+/// Octets of the admin socket's path: `sun_path` has 108 with its NUL (unix(7)).
+pub(crate) const MAX_SOCKET_PATH: usize = 107;
+
+/// Recipients of one message: all of them may be of one domain, and the queue keeps no more in one entry.
+pub(crate) const MAX_RECIPIENTS: usize = 8_000;
+
+/// Connections of a listener: each is a descriptor, and the kernel's own ceiling of those is about this (`fs.nr_open`).
+pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// Least octets of the index's cache: sled divides it by its shards, and panics when nothing is left.
+pub(crate) const LEAST_INDEX_CACHE: u64 = 1 << 20;
+
 /// How long a domain that is gone from the configuration answers 450 instead of 550.
 pub(crate) const LOST_FOR: Duration = Duration::from_secs(7 * 86_400);
 
@@ -28,3 +40,11 @@ pub(crate) const SMTP_PORT: u16 = 25;
 
 /// Turned connections on their way from the front end to delivery.
 pub(crate) const CALLS_WAITING: usize = 16;
+/// How long sessions may take to end before a store whose index failed is opened again: they can store nothing anyway.
+pub(crate) const REOPEN_GRACE: Duration = Duration::from_secs(2);
+
+/// The first pause before the store is opened again, and the longest: each try reads the index.
+pub(crate) const REOPEN_PAUSE: Duration = Duration::from_secs(2);
+
+/// See [`REOPEN_PAUSE`].
+pub(crate) const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ pub(crate) fn too_many_from_client(hostname: &Domain) -> Reply {
 
 /// More connections than the listener has room for.
 pub(crate) fn too_many(hostname: &Domain) -> Reply {
-    Reply::new(421, (4, 3, 2), format!("{hostname} too many connections, try again later"))
+    Reply::new(421, (4, 7, 0), format!("{hostname} too many connections, try again later"))
 }
 
 /// [5321-3.6.2] A domain that is not held here.

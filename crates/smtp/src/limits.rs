@@ -49,5 +49,9 @@ pub(crate) const COMMAND_WAIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) const CONTENT_WAIT: Duration = Duration::from_secs(5 * 60);
 /// Octets of content (or its end) that count as progress, so that one octet a minute keeps no session alive.
 pub(crate) const CONTENT_PROGRESS: u64 = 512;
-/// How long a session may go on without an accepted message or a started queue, however many commands it sends.
+/// Octets of content that count as something done; [`NOTHING_DONE`] asks for no more than 145 of them a second. Less would
+/// let a few clients hold all places of a listener for days with messages that never end.
+pub(crate) const CONTENT_WORTH: u64 = 256 * 1024;
+/// How long a session may go on without an accepted message, a started queue or [`CONTENT_WORTH`], however many commands
+/// it sends.
 pub(crate) const NOTHING_DONE: Duration = Duration::from_secs(30 * 60);

@@ -13,10 +13,11 @@ use crate::collect::auth_first;
 use crate::events;
 use crate::flush::FlushError;
 use crate::interval::{Intervals, Pair};
+use crate::limits::REFUSED_LOOK;
 use crate::requester::{self, RequesterHop, RequesterHops};
-use crate::rights::{Asker, PrimaryAddresses, Right, right_of};
+use crate::rights::{Asker, PrimaryAddresses, Right, may_be_primary_below, right_of};
 use crate::settings::{DomainTurn, EtrnFrom, EtrnReply, TurnSettings};
-use crate::targets::{Queues, queues_of};
+use crate::targets::{Queues, add_queues_below, parents_of, queues_of};
 
 /// Answers who may ask for which queue, and starts the queues of those who may.
 pub struct TurnDesk {
@@ -24,6 +25,8 @@ pub struct TurnDesk {
     primaries: Arc<dyn PrimaryAddresses>,
     settings: ArcSwap<TurnSettings>,
     intervals: Mutex<Intervals<Pair>>,
+    /// Networks that looked below a configured domain and were refused.
+    refused: Mutex<Intervals<Pair>>,
     /// Askers of ATRN who were told that there is nothing, by identity.
     polls: Mutex<Intervals<String>>,
     requesters: Arc<RequesterHops>,
@@ -69,6 +72,7 @@ impl TurnDesk {
             primaries,
             settings: ArcSwap::from_pointee(settings),
             intervals: Mutex::default(),
+            refused: Mutex::default(),
             polls: Mutex::default(),
             requesters: Arc::default(),
             nobody: DomainTurn::default(),
@@ -95,11 +99,19 @@ impl TurnDesk {
     pub fn etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
         // [1985-5.1-at-once] All of this is in memory; the mail flows later, on another connection.
         let settings = self.settings.load();
-        let queues = queues_of(target, &settings, &self.nobody, &*self.store);
+        let mut queues = queues_of(target, &settings, &self.nobody);
         // [1985-5.1-decision] Authorisation comes before every other check, so that a stranger learns nothing from the others.
+        let parents = parents_of(target, &queues, &settings);
+        let looks_below = self.may_look_below(asker, &parents, now);
+        if looks_below {
+            add_queues_below(&mut queues, target, &settings, &*self.store);
+        }
         let wants_auth = wants_auth(asker, &queues);
         let permitted = self.permitted(asker, queues, &settings, now);
         let Some(right) = permitted.iter().map(|one| one.right).min() else {
+            if looks_below {
+                self.remember_refusal(asker, &parents, now);
+            }
             events::etrn_refused(asker, target, self.rules_of(target, &settings));
             if wants_auth {
                 return Err(auth_first());
@@ -150,6 +162,29 @@ impl TurnDesk {
             Some(Permitted { queue, rules, right, hop })
         };
         queues.into_iter().filter_map(judge).collect()
+    }
+
+    /// Whether the queues below these domains are worth a walk over the store: not for a stranger, whose `@` must cost
+    /// and take no more than one for a name that nobody knows.
+    fn may_look_below(&self, asker: &Asker, parents: &Queues<'_>, now: Instant) -> bool {
+        let network = Network::of_client(asker.address);
+        parents.iter().any(|(name, rules)| {
+            right_of(asker, name, rules, &*self.primaries).is_some()
+                || (may_be_primary_below(rules)
+                    && self.refused().remaining(&((*name).clone(), network), now).is_none())
+        })
+    }
+
+    fn remember_refusal(&self, asker: &Asker, parents: &Queues<'_>, now: Instant) {
+        let network = Network::of_client(asker.address);
+        let mut refused = self.refused();
+        for name in parents.keys() {
+            refused.start(&(name.clone(), network), now, REFUSED_LOOK);
+        }
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, Intervals<Pair>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules to suggest a change to.
@@ -247,7 +282,7 @@ fn not_now(asker: &Asker, target: &EtrnTarget, tally: Tally) -> Reply {
         return refusal(format!("Asked again too soon, try again in {} s", wait.as_millis().div_ceil(1000)));
     }
     events::etrn_held(asker, target, &tally.held.unwrap_or_default());
-    refusal("Unable to queue messages now, delivery is stopped by the operator".into())
+    refusal("Unable to queue messages now, delivery is stopped".into())
 }
 
 /// How much the reply tells: the most reticent of the queues decides, and who is allowed only as anybody gets 250.

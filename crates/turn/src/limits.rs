@@ -10,6 +10,10 @@ pub const MAX_INTERVALS: usize = 10_000;
 /// at this many takes milliseconds. What lies beyond is not started and the log says so.
 pub const MAX_QUEUES_LOOKED_AT: usize = 20_000;
 
+/// For how long a network that was refused an `@` or `#` gets the same answer without a look at the store: looking costs
+/// milliseconds, and its time would tell a stranger what is held here.
+pub(crate) const REFUSED_LOOK: Duration = Duration::from_secs(15);
+
 /// Queues fetched from the store in one step.
 pub(crate) const PAGE: usize = 1_000;
 

@@ -58,6 +58,12 @@ pub(crate) fn right_of(
         .max()
 }
 
+/// Whether the rules let an asker hope for a queue below a configured domain to which it has no right itself: below it,
+/// other primaries may be meant.
+pub(crate) fn may_be_primary_below(rules: &DomainTurn) -> bool {
+    rules.etrn_from.contains(&EtrnFrom::Primary)
+}
+
 fn owns(asker: &Asker, rules: &DomainTurn) -> bool {
     let by_name = asker.identity.as_ref().is_some_and(|identity| rules.identities.contains(identity));
     let fingerprint = asker.tls.as_ref().and_then(|tls| tls.peer_fingerprint);

@@ -14,50 +14,72 @@ use crate::settings::{DomainTurn, TurnSettings};
 /// that unknown and forbidden take the same way.
 pub(crate) type Queues<'a> = BTreeMap<Domain, &'a DomainTurn>;
 
-/// The queues that a target means, before anybody's rights. `nobody` are the rules of an unknown node.
+/// The queues that a target names by the configuration alone, before anybody's rights. `nobody` are the rules of an
+/// unknown node.
 pub(crate) fn queues_of<'a>(
     target: &EtrnTarget,
     settings: &'a TurnSettings,
     nobody: &'a DomainTurn,
-    store: &dyn QueueStore,
 ) -> Queues<'a> {
     match target {
         EtrnTarget::Node(name) => {
             let rules = settings.domains.find(name).map_or(nobody, |(_, rules)| rules);
             Queues::from([(name.clone(), rules)])
         }
-        EtrnTarget::Subtree(top) => subtree(top, settings, store),
+        EtrnTarget::Subtree(top) => {
+            let configured = settings.domains.iter().filter(|(name, _)| is_within(name, top));
+            let mut queues: Queues<'a> = configured.map(|(name, rules)| (name.clone(), rules)).collect();
+            queues.extend(settings.domains.find(top).map(|(_, rules)| (top.clone(), rules)));
+            queues
+        }
+        // [1985-5.3-queue] A group is its configured domains, with the queues below those that say `subdomains = true`.
+        EtrnTarget::Group(name) => members(name, settings)
+            .iter()
+            .filter_map(|name| settings.domains.find(name).map(|(_, rules)| (name.clone(), rules)))
+            .collect(),
+    }
+}
+
+/// The configured domains below which a target means further queues, those that `subdomains = true` made.
+pub(crate) fn parents_of<'a>(
+    target: &EtrnTarget,
+    queues: &Queues<'a>,
+    settings: &'a TurnSettings,
+) -> Queues<'a> {
+    if matches!(target, EtrnTarget::Node(_)) {
+        return Queues::new();
+    }
+    let configured = queues.keys().filter_map(|name| settings.domains.find(name));
+    let parents = configured.filter(|(_, rules)| rules.subdomains);
+    parents.map(|(name, rules)| (name.clone(), rules)).collect()
+}
+
+/// [1985-5.3-subtree] `@d` is d and every name that ends in `.d`: adds the queues that exist in the store because a
+/// parent says `subdomains = true`. This walks over the store.
+pub(crate) fn add_queues_below<'a>(
+    queues: &mut Queues<'a>,
+    target: &EtrnTarget,
+    settings: &'a TurnSettings,
+    store: &dyn QueueStore,
+) {
+    match target {
+        EtrnTarget::Node(_) => {}
+        EtrnTarget::Subtree(top) => {
+            add_made_queues(queues, settings, store, |name, _| is_within(name, top));
+        }
         EtrnTarget::Group(name) => {
-            let members = settings.groups.get(&name.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
-            group(members, settings, store)
+            let members = members(name, settings);
+            add_made_queues(queues, settings, store, |_, configured| members.contains(configured));
         }
     }
 }
 
-/// [1985-5.3-subtree] `@d` is d and every name that ends in `.d`: configured ones, and queues that `subdomains = true` made.
-fn subtree<'a>(top: &Domain, settings: &'a TurnSettings, store: &dyn QueueStore) -> Queues<'a> {
-    let within = |name: &Domain| name == top || name.is_below(top);
-    let configured = settings.domains.iter().filter(|(name, _)| within(name));
-    let mut queues: Queues<'a> = configured.map(|(name, rules)| (name.clone(), rules)).collect();
-    let above = settings.domains.find(top);
-    if let Some((_, rules)) = above {
-        queues.insert(top.clone(), rules);
-    }
-    if queues.values().any(|rules| rules.subdomains) {
-        add_made_queues(&mut queues, settings, store, |name, _| within(name));
-    }
-    queues
+fn is_within(name: &Domain, top: &Domain) -> bool {
+    name == top || name.is_below(top)
 }
 
-/// [1985-5.3-queue] A group is its configured domains, with the queues below those that say `subdomains = true`.
-fn group<'a>(members: &[Domain], settings: &'a TurnSettings, store: &dyn QueueStore) -> Queues<'a> {
-    let known =
-        members.iter().filter_map(|name| settings.domains.find(name).map(|(_, rules)| (name.clone(), rules)));
-    let mut queues: Queues<'a> = known.collect();
-    if queues.values().any(|rules| rules.subdomains) {
-        add_made_queues(&mut queues, settings, store, |_, configured| members.contains(configured));
-    }
-    queues
+fn members<'a>(group: &str, settings: &'a TurnSettings) -> &'a [Domain] {
+    settings.groups.get(&group.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
 }
 
 /// All queues of an account: its configured domains, with the queues below those that say `subdomains = true`.

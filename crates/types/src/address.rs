@@ -13,7 +13,7 @@ use crate::limits::MAX_LOCAL_PART;
 /// Why something is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Empty, or longer than RFC 5321 4.5.3.1.1 allows.
+    /// Empty, or longer than a path may be.
     #[error("a local part has 1 to {MAX_LOCAL_PART} octets")]
     LocalPartLength,
     /// A control character, which no form of quoting may carry.
@@ -208,7 +208,13 @@ mod tests {
 
     #[test]
     fn quoting_comes_back_where_it_is_needed() {
-        for text in ["a@example.org", "a.b+c@example.org", "\"a b\"@example.org", "\"a\\\"b\\\\\"@[192.0.2.1]", "ü@[IPv6:2001:db8::1]"] {
+        for text in [
+            "a@example.org",
+            "a.b+c@example.org",
+            "\"a b\"@example.org",
+            "\"a\\\"b\\\\\"@[192.0.2.1]",
+            "ü@[IPv6:2001:db8::1]",
+        ] {
             assert_eq!(text.parse::<Mailbox>().unwrap().to_string(), text);
         }
         assert_eq!("\"ab\"@EXAMPLE.org".parse::<Mailbox>().unwrap().to_string(), "ab@example.org");
@@ -219,6 +225,6 @@ mod tests {
         for text in ["", "@", "a", "a@", "@b.org", "a\r\nb@b.org", "a@[1.2.3]", "a@b..c"] {
             assert!(text.parse::<Mailbox>().is_err(), "{text:?}");
         }
-        assert!(LocalPart::new(&"a".repeat(65)).is_err());
+        assert!(LocalPart::new(&"a".repeat(257)).is_err());
     }
 }

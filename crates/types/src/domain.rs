@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", ".", "..", "a..b", ".a", "-a.b", "a-.b", "a b", "a\0b", "[192.0.2.1]", "a/b", "a\u{202e}.b "] {
+        for text in
+            ["", ".", "..", "a..b", ".a", "-a.b", "a-.b", "a b", "a\0b", "[192.0.2.1]", "a/b", "a\u{202e}.b "]
+        {
             assert!(Domain::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(Domain::parse(&"a".repeat(64)), Err(DomainError::TooLong));

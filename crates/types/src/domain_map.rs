@@ -37,7 +37,9 @@ impl<T> DomainMap<T> {
         }
         let mut rest = name.as_str();
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some((domain, held)) = self.entries.get_key_value(parent).filter(|(_, held)| held.subdomains) {
+            if let Some((domain, held)) =
+                self.entries.get_key_value(parent).filter(|(_, held)| held.subdomains)
+            {
                 return Some((domain, &held.value));
             }
             rest = parent;

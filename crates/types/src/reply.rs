@@ -160,7 +160,9 @@ mod tests {
 
     #[test]
     fn codes_are_those_of_the_grammar() {
-        assert!(ReplyCode::new(199).is_none() && ReplyCode::new(560).is_none() && ReplyCode::new(290).is_none());
+        assert!(
+            ReplyCode::new(199).is_none() && ReplyCode::new(560).is_none() && ReplyCode::new(290).is_none()
+        );
         assert_eq!(ReplyCode::new(421).map(ReplyCode::severity), Some(Severity::Transient));
     }
 }

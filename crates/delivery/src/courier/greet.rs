@@ -22,6 +22,8 @@ pub(super) enum Layer {
 /// Why there is no server that is ready.
 #[derive(Debug)]
 pub(super) enum Unready {
+    /// There is no connection.
+    NoConnection(Reply),
     /// The conversation ended.
     Ended(End),
     /// TLS was offered and did not come about.
@@ -77,7 +79,9 @@ pub(super) async fn turned(
         Ok(()) => Ok(connection),
         Err(Unready::Ended(end)) => Err(end),
         // Nothing of it was asked for.
-        Err(Unready::Handshake(_) | Unready::NoTls(_)) => Err(End::Protocol(ProtocolError::Early)),
+        Err(Unready::NoConnection(_) | Unready::Handshake(_) | Unready::NoTls(_)) => {
+            Err(End::Protocol(ProtocolError::Early))
+        }
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Round<'a, S> {
     dry: bool,
     /// Nothing more is taken.
     closing: bool,
+    /// It was told that this next hop cannot take what is held for it.
+    alarmed: bool,
     tried: bool,
     store: Option<StoreError>,
 }
@@ -70,6 +72,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             loading: None,
             dry: false,
             closing: false,
+            alarmed: false,
             tried: false,
             store: None,
         }
@@ -222,8 +225,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
         }
     }
 
-    /// A message that this next hop can never take is parked with the reason.
+    /// A message that this next hop can never take is parked with the reason; one alarm for all of a connection's.
     async fn fail_next(&mut self, reply: Reply) {
+        if !std::mem::replace(&mut self.alarmed, true) {
+            events::incapable(self.feed.domain(), self.hop, &reply);
+        }
         let over = self.parcels.settle_next(&Outcome::Failed { reply });
         self.report(over, None).await;
     }

@@ -224,3 +224,17 @@ async fn failed_and_deferred_are_seen_in_the_list() {
     assert_eq!(reply.to_string(), "451 4.3.0 not now");
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_says_nothing_holds_up_no_shutdown() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let house = House::new(silent.local_addr().unwrap(), DomainDelivery::default());
+    house.accept(&house.domain, "Subject: one\r\n\r\n1\r\n").await;
+    house.store.start_drain(&house.domain, DrainCause::Etrn).unwrap();
+    let _held_open = silent.accept().await.unwrap();
+    let (began, store, domain) = (Instant::now(), house.store.clone(), house.domain.clone());
+    house.close().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let stats = store.stats(&domain);
+    assert_eq!((stats.messages, stats.draining), (1, None));
+}

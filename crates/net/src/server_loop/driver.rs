@@ -42,9 +42,9 @@ pub(super) async fn run<H: ServerHandler>(
     connection: Connection,
     handler: &mut H,
 ) -> Result<Infallible, Ended> {
-    let Connection { mut stream, config, tls, implicit, buffers, stop } = connection;
+    let Connection { mut stream, config, tls, implicit, buffers, mut stop } = connection;
     if implicit {
-        stream = handshake(stream, tls.as_deref()).await?;
+        stream = handshake(stream, tls.as_deref(), &mut stop).await?;
         handler.secured(&stream);
     }
     let mut session = ServerSession::new(Arc::clone(&config), facts_of(&stream), Instant::now());
@@ -103,11 +103,21 @@ fn facts_of(stream: &Stream) -> ClientFacts {
     ClientFacts { address, helo: String::new(), identity: None, tls: stream.tls().cloned() }
 }
 
-async fn handshake(stream: Stream, tls: Option<&ServerTls>) -> Result<Stream, Ended> {
+async fn handshake(
+    stream: Stream,
+    tls: Option<&ServerTls>,
+    stop: &mut watch::Receiver<Stop>,
+) -> Result<Stream, Ended> {
     let Some(tls) = tls else { return Err(Ended::Closed) };
     // Boxed: it is large, and short of life.
     let accepting = Box::pin(stream.accept_tls(tls.acceptor(), HANDSHAKE_TIMEOUT));
-    let mut stream = accepting.await.map_err(Ended::TlsFailed)?;
+    let stopped = async { stop.wait_for(|wanted| *wanted > Stop::Run).await.is_ok() };
+    let mut stream = tokio::select! {
+        biased;
+        accepted = accepting => accepted.map_err(Ended::TlsFailed)?,
+        // Nothing is in flight, and inside a handshake there is no place for a 421.
+        _ = stopped => return Err(Ended::Stopped),
+    };
     if let Some(ca) = tls.client_ca() {
         stream.name_by(ca);
     }
@@ -272,9 +282,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
             }
         }
         self.flush().await?;
-        self.unread = None;
-        wait::linger(&mut self.stream, self.buffers).await;
-        Ok(ended)
+        Ok(self.close(ended).await)
     }
 
     fn look(&mut self) -> Result<Early, Ended> {
@@ -283,7 +291,7 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
 
     /// [3207-4.2] The machine inside TLS is a new one: nothing learnt in clear is known to it.
     async fn upgrade(mut self, tls: &ServerTls) -> Result<Self, Ended> {
-        self.stream = handshake(self.stream, Some(tls)).await?;
+        self.stream = handshake(self.stream, Some(tls), &mut self.stop).await?;
         self.session =
             ServerSession::after_tls(Arc::clone(&self.config), facts_of(&self.stream), Instant::now());
         lend(&mut self.session, &self.config, &self.stream);
@@ -303,7 +311,12 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
     }
 
     async fn close(&mut self, ended: Ended) -> Ended {
-        let _told = timeout(LINGER, self.stream.shutdown()).await;
+        let unread = self.unread.take().is_some() || matches!(self.stream.nothing_early(), Ok(Early::Octets));
+        if unread {
+            wait::linger(&mut self.stream, self.buffers).await;
+        } else {
+            let _told = timeout(LINGER, self.stream.shutdown()).await;
+        }
         ended
     }
 }

@@ -61,6 +61,26 @@ async fn a_refusal_is_the_greeting() {
     assert!(matches!(host.ended().await.0, Ended::Closed));
 }
 
+/// Closing with octets unread would reset the connection, and the reset could overtake the 421.
+#[tokio::test]
+async fn what_comes_behind_the_last_answer_is_read_and_thrown_away() {
+    let (mut peer, host) = plain().await;
+    peer.reply().await;
+    peer.send("NONSENSE\r\n".repeat(2 * READ_BUFFER / 10)).await;
+    for _ in 0..10 {
+        assert!(peer.reply().await.starts_with("500"));
+    }
+    assert!(peer.reply().await.starts_with("421 4.7.0"));
+    sleep(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        peer.send("NONSENSE\r\n").await;
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(peer.reply().await, "");
+    drop(peer);
+    assert!(matches!(host.ended().await.0, Ended::Closed));
+}
+
 // [3207-4.2]
 #[tokio::test]
 async fn starttls_starts_over_inside() {
@@ -217,6 +237,22 @@ async fn a_stop_lets_a_transaction_end_and_an_idle_session_hear_421() {
     assert!(said.starts_with("250 2.0.0"), "{said}");
     assert!(peer.rest().await.starts_with("421 4.3.2"));
     assert_eq!(host.ended().await.1.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_handshake() {
+    let (_pair, tls) = certificate();
+    let (_silent, implicit_host) = open(b"", tls.clone(), true, YesMan::default()).await;
+    let (mut peer, host) = open(b"", tls, false, YesMan::default()).await;
+    peer.reply().await;
+    peer.ask("EHLO c.example\r\n").await;
+    assert!(peer.ask("STARTTLS\r\n").await.starts_with("220"));
+    let began = std::time::Instant::now();
+    for host in [implicit_host, host] {
+        host.stop.send_replace(Stop::Finish);
+        assert!(matches!(host.ended().await.0, Ended::Stopped));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]

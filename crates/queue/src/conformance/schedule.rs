@@ -90,7 +90,14 @@ pub(super) async fn new_mail_to_be_pushed_wakes_the_watcher(subject: Subject) {
     let request = watch.try_recv().unwrap();
     assert_eq!((request.domain, request.cause), (domain("example.org"), DrainCause::Schedule));
     assert!(watch.try_recv().is_err());
+    subject.store.start_drain(&domain("example.org"), DrainCause::Etrn).unwrap();
+    assert_eq!(watch.try_recv().unwrap().cause, DrainCause::Etrn, "whoever asks for everything is heard");
+    subject.store.start_drain(&domain("example.org"), DrainCause::Schedule).unwrap();
+    assert!(watch.try_recv().is_err());
     let lease = subject.lease("example.org").await;
     subject.accept_pushed("a@example.org", START).await;
     assert_eq!(subject.store.asked_again(&lease), Some(DrainCause::Schedule));
+    subject.store.start_drain(&domain("example.org"), DrainCause::Etrn).unwrap();
+    subject.accept_pushed("a@example.org", START).await;
+    assert_eq!(subject.store.asked_again(&lease), Some(DrainCause::Etrn));
 }

@@ -31,7 +31,7 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Cuts or extends with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Reserves room up to `len` octets; the length of the file grows to it.
+    /// Reserves room up to `len` octets; the length of the file stays.
     fn preallocate(&self, len: u64) -> io::Result<()>;
     /// Gives whole blocks back; they read as zeros afterwards, the length stays.
     fn punch(&self, from: u64, len: u64) -> io::Result<()>;

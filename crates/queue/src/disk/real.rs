@@ -46,7 +46,7 @@ impl DiskFile for File {
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        Ok(fallocate(self, FallocateFlags::empty(), 0, as_off(len)?)?)
+        Ok(fallocate(self, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, as_off(len)?)?)
     }
 
     fn punch(&self, from: u64, len: u64) -> io::Result<()> {

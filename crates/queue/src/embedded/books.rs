@@ -188,16 +188,19 @@ impl State {
             return;
         }
         if let Some(lease) = &mut book.lease {
-            lease.again = lease.again.or(Some(DrainCause::Schedule));
+            lease.ask_again(DrainCause::Schedule);
             return;
         }
         self.request(domain, DrainCause::Schedule, monotonic);
     }
 
-    /// Puts the domain into the watch channel, unless it stands there.
+    /// Puts the domain into the watch channel, unless it stands there; a request for everything goes in behind one
+    /// for what is due.
     pub(super) fn request(&mut self, domain: &Domain, cause: DrainCause, now: std::time::Duration) {
         let book = self.book(domain);
-        if book.requested.is_some_and(|(since, _)| now.saturating_sub(since) < REQUEST_STALE) {
+        let covered = |known| known != DrainCause::Schedule || cause == DrainCause::Schedule;
+        let stands = |(since, known)| covered(known) && now.saturating_sub(since) < REQUEST_STALE;
+        if book.requested.is_some_and(stands) {
             return;
         }
         book.requested = Some((now, cause));

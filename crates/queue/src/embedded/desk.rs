@@ -76,6 +76,13 @@ impl Desk {
         answer.blocking_recv().map_err(gone)?
     }
 
+    /// As [`ask`](Self::ask), for what nobody waits for.
+    pub(super) fn tell(&self, plan: impl FnOnce(&mut Turn<'_>) -> Result<(), StoreError> + Send + 'static) {
+        let (command, _) = command(plan);
+        // A store that is closed finds out again when it is read next.
+        let _ = self.put(command, None);
+    }
+
     fn put(&self, command: Command, permit: Option<OwnedSemaphorePermit>) -> Result<(), StoreError> {
         let mut queue = self.lock();
         if queue.leaving.is_some() {

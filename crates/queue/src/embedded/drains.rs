@@ -66,7 +66,7 @@ impl Shared {
             }
             return Ok(found);
         }
-        let mut after = after;
+        let mut after = self.before_oldest(domain).max(after);
         while found.work.len() < limit {
             let entries = self.entries(&Stretch::Of(domain, after), LIST_WORK.min(limit.max(16)))?;
             let Some((last, _)) = entries.last() else { break };
@@ -78,6 +78,14 @@ impl Shared {
             }
         }
         Ok(found)
+    }
+
+    /// Nothing up to here waits: what is parked at the head of a queue is not walked over by every drain.
+    fn before_oldest(&self, domain: &Domain) -> Option<QueueId> {
+        let state = self.books.lock();
+        let (oldest, _) = state.domains.get(domain)?.counts.oldest?;
+        let before = u128::from_be_bytes(oldest.to_bytes()).checked_sub(1)?;
+        Some(QueueId::from_bytes(before.to_be_bytes()))
     }
 
     /// Ids behind `after` that are due, in order; `None` if there are too many times to look at, and a walk through

@@ -177,7 +177,8 @@ impl Shared {
         done.await.map_err(|_| StoreError::Unavailable("the log is closed".to_owned()))?
     }
 
-    /// Whether the message was stored before this store was opened; later ones are known by their ids.
+    /// Whether the message was stored before this store was opened and is still there; later ones are known by their
+    /// ids, as long as they are among the last [`RECENT_IDS`].
     async fn knew(self: &Arc<Self>, message: &NewMessage) -> Result<bool, StoreError> {
         let Some(first) = message.destinations.first().filter(|_| message.id <= self.newest_at_open) else {
             return Ok(false);

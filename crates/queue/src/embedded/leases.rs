@@ -33,6 +33,11 @@ pub(super) struct Tally {
 }
 
 impl Lease {
+    /// Whoever asked for everything is not put off with what is due.
+    pub(super) fn ask_again(&mut self, cause: DrainCause) {
+        self.again = self.again.filter(|_| cause == DrainCause::Schedule).or(Some(cause));
+    }
+
     pub(super) fn progress(&self) -> DrainProgress {
         let Tally { delivered, deferred, failed } = self.tally;
         DrainProgress { cause: self.cause, since: self.since, delivered, deferred, failed }
@@ -75,7 +80,7 @@ impl State {
         let messages = book.counts.messages;
         let running = book.lease.is_some();
         if let Some(lease) = &mut book.lease {
-            lease.again = Some(cause);
+            lease.ask_again(cause);
         } else if messages > 0 && !held {
             self.request(domain, cause, now);
         }
@@ -122,7 +127,7 @@ impl Books {
         book.requested = None;
         let turned = |cause| matches!(cause, DrainCause::Atrn | DrainCause::Turn);
         if let Some(lease) = book.lease.as_mut().filter(|lease| !(turned(cause) && turned(lease.cause))) {
-            lease.again = Some(cause);
+            lease.ask_again(cause);
             return Ok(LeaseAnswer::Busy);
         }
         book.lease =
@@ -179,5 +184,59 @@ impl Books {
         state.notes_dirty = true;
         state.refresh_due(domain);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::books::Condition;
+    use super::super::notes::NotesFile;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::entry::EntryKey;
+    use crate::index::tests::entry;
+
+    fn books() -> Arc<Books> {
+        let books = Books::new(NotesFile::new(None, BTreeMap::new()), Arc::new(SystemClock::default()));
+        let key = EntryKey { domain: "example.org".parse().unwrap(), id: restante_types::QueueId::MIN };
+        books.insert([(key, entry(1))].into_iter());
+        Arc::new(books)
+    }
+
+    #[test]
+    fn while_the_index_is_rebuilt_or_broken_no_drain_starts() {
+        let books = books();
+        let name: Domain = "example.org".parse().unwrap();
+        for condition in [
+            Condition::Rebuilding { done: 1, total: 2 },
+            Condition::Failing("a bad disk".to_owned()),
+            Condition::Closed,
+        ] {
+            books.lock().condition = condition;
+            let started = books.lock().start_drain(&name, DrainCause::Etrn, Duration::ZERO);
+            assert!(matches!(started, Err(StoreError::Unavailable(_))));
+            assert!(matches!(books.lease(&name, DrainCause::Etrn), Err(StoreError::Unavailable(_))));
+            assert_eq!(books.lock().stats(&name).messages, 1, "what came in meanwhile is counted");
+        }
+        books.lock().condition = Condition::Ready;
+        assert_eq!(books.lock().start_drain(&name, DrainCause::Etrn, Duration::ZERO).unwrap().messages, 1);
+        assert!(matches!(books.lease(&name, DrainCause::Etrn), Ok(LeaseAnswer::Leased(_))));
+    }
+
+    #[test]
+    fn an_unknown_domain_leaves_nothing_behind() {
+        let books = books();
+        books.lock().condition = Condition::Ready;
+        for number in 0..100 {
+            let name: Domain = format!("n{number}.example").parse().unwrap();
+            assert_eq!(
+                books.lock().start_drain(&name, DrainCause::Etrn, Duration::ZERO).unwrap().messages,
+                0
+            );
+            assert_eq!(books.lock().stats(&name).messages, 0);
+        }
+        assert_eq!(books.lock().domains.len(), 1);
     }
 }

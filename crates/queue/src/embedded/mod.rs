@@ -12,6 +12,7 @@ mod checkpoint;
 mod counts;
 mod desk;
 mod drains;
+mod edges;
 mod intake;
 mod leases;
 mod notes;

@@ -179,7 +179,7 @@ fn count(index: &Index, books: &Books) -> Result<u64, IndexError> {
     for item in index.range(entries_behind(None)) {
         let (key, value) = item?;
         let key = read_entry_key(&key).ok_or_else(|| IndexError("a key that is none".to_owned()))?;
-        let entry = EntryValue::decode(value.as_ref())?;
+        let entry = EntryValue::decode(key.id, value.as_ref())?;
         state.newest_arrival = state.newest_arrival.max(entry.arrived);
         state.book(&key.domain).counts.add(key.id, &entry);
         messages += 1;

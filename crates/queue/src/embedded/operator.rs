@@ -208,10 +208,12 @@ fn expire(turn: &mut Turn<'_>, domain: &Domain, cutoff: UnixMillis, limit: usize
             if expired == limit as u64 || key.id.minted() >= cutoff {
                 return Ok(expired);
             }
-            let Some(entry) = turn.entry(&key)? else { continue };
-            if entry.standing() != Standing::Waits || entry.arrived >= cutoff {
+            let over = |entry: &EntryValue| entry.standing() == Standing::Waits && entry.arrived < cutoff;
+            if !turn.peek(&key)?.as_ref().is_some_and(over) {
                 continue;
             }
+            // After a crash the log may know better.
+            let Some(entry) = turn.entry(&key)?.filter(|entry| over(entry)) else { continue };
             for recipient in entry.recipients.iter_mut().filter(|recipient| recipient.state.waits()) {
                 recipient.state.state = DeliveryState::Expired;
             }

@@ -55,7 +55,9 @@ pub enum OpenError {
     },
     /// A file that the operator's stops rest on is there and cannot be read; starting without it would let stopped
     /// mail go.
-    #[error("{file} cannot be read: {cause}")]
+    #[error(
+        "{file} cannot be read: {cause}; put a copy of it back, or remove it: then no domain is on hold any more"
+    )]
     Unreadable {
         /// Which file.
         file: PathBuf,

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -45,7 +46,9 @@ struct Walk {
 
 /// Runs in a thread of its own; `ready` is told when the index is complete.
 pub(super) fn run(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) {
-    if let Err(error) = recover(shared, plan, ready)
+    let guarded = catch_unwind(AssertUnwindSafe(|| recover(shared, plan, ready)));
+    let panicked = |_| Err(StoreError::Unavailable("reading the index panicked".to_owned()));
+    if let Err(error) = guarded.unwrap_or_else(panicked)
         && !shared.desk.is_leaving()
     {
         events::recovery_failed(&error);
@@ -252,7 +255,11 @@ fn check_entries(
         if turn.edited(key) {
             continue;
         }
-        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
+        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else {
+            // Its record was found to be gone when it was looked at.
+            repaired += 1;
+            continue;
+        };
         let states = match turn.log.read(place) {
             Ok(message) if message.id == key.id => message.states,
             Ok(_) | Err(StoreError::NotFound) => {
@@ -312,6 +319,16 @@ fn park(turn: &mut Turn<'_>, keys: &[EntryKey]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Without a look at the record, which may be whole where the content is not.
+fn park_whatever(turn: &mut Turn<'_>, key: &EntryKey) -> Result<(), StoreError> {
+    let now = turn.now;
+    if let Some(entry) = turn.entry(key)? {
+        spoil(entry);
+        entry.settle_down(now);
+    }
+    Ok(())
+}
+
 fn spoil(entry: &mut EntryValue) {
     for recipient in entry.recipients.iter_mut().filter(|recipient| !recipient.state.is_done()) {
         recipient.state.state = DeliveryState::Damaged;
@@ -328,5 +345,22 @@ impl Shared {
     ) -> Result<(), StoreError> {
         self.found_damage(place, Some(key.id), what);
         self.desk.ask(move |turn| park(turn, &[key])).await
+    }
+
+    /// Parks an entry whose content cannot be had, whole as its record may be: a large file that is gone or short.
+    pub(super) async fn park_without_content(
+        &self,
+        key: EntryKey,
+        place: Place,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        self.found_damage(place, Some(key.id), what);
+        self.desk.ask(move |turn| park_whatever(turn, &key)).await
+    }
+
+    /// Parks an entry whose content turned out to be damaged while it was read. Nobody waits for it.
+    pub(super) fn content_is_damaged(&self, key: EntryKey, place: Place, what: &str) {
+        self.found_damage(place, Some(key.id), what);
+        self.desk.tell(move |turn| park_whatever(turn, &key));
     }
 }

@@ -132,7 +132,8 @@ impl Shared {
         for item in self.index()?.range(range).take(limit) {
             let (key, value) = item?;
             if let Some(key) = read_entry_key(&key) {
-                found.insert(key, EntryValue::decode(value.as_ref())?);
+                let entry = EntryValue::decode(key.id, value.as_ref())?;
+                found.insert(key, entry);
             }
         }
         Ok(found.into_iter().take(limit).collect())
@@ -188,9 +189,12 @@ impl Shared {
             })
             .await?;
         match opened {
-            (_, Ok(reader)) => Ok(reader),
+            (place, Ok(reader)) => {
+                let (shared, key) = (Arc::clone(self), key.clone());
+                Ok(reader.on_damage(move |what| shared.content_is_damaged(key, place, what)))
+            }
             (place, Err(StoreError::Damaged(what))) => {
-                self.park_damaged(key.clone(), place, &what).await?;
+                self.park_without_content(key.clone(), place, &what).await?;
                 Err(StoreError::Damaged(what))
             }
             (_, Err(error)) => Err(error),

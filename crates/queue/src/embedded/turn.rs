@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use restante_types::{DeliveryState, Domain, QueueId, UnixMillis};
 use tokio::sync::oneshot;
 
-use super::books::{Books, State};
+use super::books::Books;
 use super::counts::Stale;
+use super::edges;
 use super::leases::Tally;
 use crate::entry::EntryKey;
 use crate::error::StoreError;
@@ -56,7 +57,18 @@ impl<'a> Turn<'a> {
         let now = books.clock.wall();
         let verified = books.lock().verified;
         let (edits, tallies, copies) = Default::default();
-        Self { index, log, books, now, edits, tallies, copies, save_notes: false, checkpoint: false, verified }
+        Self {
+            index,
+            log,
+            books,
+            now,
+            edits,
+            tallies,
+            copies,
+            save_notes: false,
+            checkpoint: false,
+            verified,
+        }
     }
 
     /// An entry, to be read or changed; [`EntryValue::settle_down`] must follow a change of states.
@@ -68,6 +80,14 @@ impl<'a> Turn<'a> {
         }
         let edit = self.edits.get_mut(key).expect("it was put there if it was missing");
         Ok(edit.after.as_mut().filter(|entry| entry.standing() != Standing::Done))
+    }
+
+    /// An entry to be looked at only, for walks over many.
+    pub(super) fn peek(&self, key: &EntryKey) -> Result<Option<EntryValue>, StoreError> {
+        match self.edits.get(key) {
+            Some(edit) => Ok(edit.after.clone()),
+            None => Ok(read(self.index, key)?),
+        }
     }
 
     /// Whether a command of this turn changed the entry: the log does not have that yet, and must not be believed.
@@ -223,7 +243,7 @@ impl<'a> Turn<'a> {
         }
         drop(state);
         for (domain, (stale, first, last)) in edges {
-            find_edges(self.index, self.books, domain, stale, (first, last))?;
+            edges::put_right(self.index, self.books, domain, stale, (first, last))?;
         }
         Ok(())
     }
@@ -246,7 +266,7 @@ impl From<IndexError> for TurnError {
 /// An entry as the index has it.
 pub(super) fn read(index: &Index, key: &EntryKey) -> Result<Option<EntryValue>, IndexError> {
     let value = index.get(&entry_key(&key.domain, key.id))?;
-    value.map(|value| EntryValue::decode(value.as_ref())).transpose()
+    value.map(|value| EntryValue::decode(key.id, value.as_ref())).transpose()
 }
 
 /// The keys of the index that change with an entry.
@@ -260,7 +280,7 @@ pub(super) fn changes(
         let attempt = entry.and_then(EntryValue::due).map(|time| (TimeKind::Attempt, time));
         [attempt, entry.and_then(ends)]
     };
-    let mut changes = vec![(entry_key(&key.domain, key.id), after.map(EntryValue::encode))];
+    let mut changes = vec![(entry_key(&key.domain, key.id), after.map(|entry| entry.encode(key.id)))];
     for (old, new) in times(before).into_iter().zip(times(after)).filter(|(old, new)| old != new) {
         let key_of = |(kind, time)| time_key(&key.domain, kind, time, key.id);
         changes.extend(old.map(|old| (key_of(old), None)));
@@ -277,62 +297,4 @@ fn ends(entry: &EntryValue) -> Option<(TimeKind, UnixMillis)> {
         _ => return None,
     };
     entry.parked.map(|time| (kind, time))
-}
-
-/// Looks up what a domain's counts no longer know, after entries at their edges went. Only the owner thread changes
-/// the index, so what was found stands; new mail is in `fresh` and is counted in under the lock.
-fn find_edges(
-    index: &Index,
-    books: &Books,
-    domain: &Domain,
-    stale: Stale,
-    changed: (QueueId, QueueId),
-) -> Result<(), IndexError> {
-    if !stale.any() {
-        books.lock().refresh_due(domain);
-        return Ok(());
-    }
-    let waiting =
-        |item: Result<(Vec<u8>, crate::index::Value), IndexError>| -> Result<Option<_>, IndexError> {
-            let (key, value) = item?;
-            let entry = EntryValue::decode(value.as_ref())?;
-            let waits = entry.standing() == Standing::Waits;
-            Ok(read_entry_key(&key).filter(|_| waits).map(|key| (key.id, entry.arrived)))
-        };
-    // Nothing before the first, or behind the last, entry that was at an edge waits.
-    let range =
-        |first, last| (domain_range(domain, first).0, std::ops::Bound::Included(entry_key(domain, last)));
-    let before =
-        QueueId::from_bytes(u128::from_be_bytes(changed.0.to_bytes()).saturating_sub(1).to_be_bytes());
-    let oldest = if stale.oldest {
-        index
-            .range(range(Some(before), QueueId::MAX))
-            .find_map(|item| waiting(item).transpose())
-            .transpose()?
-    } else {
-        None
-    };
-    let newest = if stale.newest {
-        index.range(range(None, changed.1)).rev().find_map(|item| waiting(item).transpose()).transpose()?
-    } else {
-        None
-    };
-    let next = index.range(times(domain, TimeKind::Attempt, UnixMillis::MAX)).next().transpose()?;
-    let next = next.and_then(|(key, _)| read_time_key(&key)).map(|(time, _)| time);
-    let mut state = books.lock();
-    let State { domains, fresh, .. } = &mut *state;
-    if let Some(book) = domains.get_mut(domain) {
-        let counts = &mut book.counts;
-        counts.oldest = if stale.oldest { oldest } else { counts.oldest };
-        counts.newest = if stale.newest { newest } else { counts.newest };
-        counts.next_due = if stale.next_due { next } else { counts.next_due };
-        let first = EntryKey { domain: domain.clone(), id: QueueId::MIN };
-        let last = EntryKey { domain: domain.clone(), id: QueueId::MAX };
-        for (key, entry) in fresh.range(first..=last).filter(|(_, entry)| entry.standing() == Standing::Waits)
-        {
-            counts.waits(key.id, entry);
-        }
-    }
-    state.refresh_due(domain);
-    Ok(())
 }

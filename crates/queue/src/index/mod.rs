@@ -9,6 +9,7 @@
 mod keys;
 mod probe;
 mod sled_tree;
+mod stored;
 mod value;
 
 #[cfg(test)]

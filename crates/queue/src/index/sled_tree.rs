@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::keys::{CHECKPOINT, KeyRange};
-use super::{Change, value};
+use super::{Change, stored};
 
 /// Why the index did not do it; the text is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,7 +97,7 @@ impl Index {
 
     /// Makes everything applied so far durable, under this number.
     pub(crate) fn checkpoint(&self, sequence: u64) -> Result<(), IndexError> {
-        let mut mark = vec![value::FORMAT];
+        let mut mark = vec![stored::FORMAT];
         mark.extend_from_slice(&sequence.to_be_bytes());
         self.tree.insert(CHECKPOINT, mark)?;
         self.db.flush()?;
@@ -109,7 +109,7 @@ impl Index {
         let Some(mark) = self.tree.get(CHECKPOINT)? else { return Ok(None) };
         let [format, sequence @ ..] = mark.as_ref() else { return Ok(None) };
         let sequence = sequence.try_into().ok().map(u64::from_be_bytes);
-        Ok(sequence.filter(|_| *format == value::FORMAT))
+        Ok(sequence.filter(|_| *format == stored::FORMAT))
     }
 }
 
@@ -145,10 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_rubbish_is_an_error_not_a_panic() {
+    fn a_scrambled_file_is_never_taken_for_good() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Index::open(dir.path(), 1 << 20).unwrap());
-        fs::write(dir.path().join("conf"), b"rubbish").unwrap();
-        assert!(Index::open(dir.path(), 1 << 20).is_err());
+        {
+            let index = Index::open(dir.path(), 1 << 20).unwrap();
+            let put = |n: u32| (n.to_be_bytes().to_vec(), Some(vec![7; 200]));
+            index.apply((0..5000).map(put).collect()).unwrap();
+            index.checkpoint(7).unwrap();
+        }
+        let path = dir.path().join("db");
+        let mut file = fs::read(&path).unwrap();
+        file.iter_mut().for_each(|octet| *octet = octet.wrapping_mul(31).wrapping_add(7));
+        fs::write(&path, file).unwrap();
+        // sled says so, panics, or opens something empty; none of them may pass.
+        let index = Index::open(dir.path(), 1 << 20);
+        let mark = index.and_then(|index| index.last_checkpoint());
+        assert!(!matches!(mark, Ok(Some(_))), "{mark:?}");
     }
 }

@@ -3,15 +3,11 @@
 use restante_types::{DeliveryState, QueueId, Reply, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::IndexError;
 use crate::limits::{MAX_REASON, MAX_REPLIES, MAX_REPLY_TEXT};
 use crate::log::{Place, StateByte};
 
-/// The version of the index's values; another one means that the index is rebuilt from the log.
-pub(super) const FORMAT: u8 = 1;
-
 /// One entry of the index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntryValue {
     /// Its record.
     pub(crate) place: Place,
@@ -102,18 +98,6 @@ impl RecipientValue {
 }
 
 impl EntryValue {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("plain values in memory always serialise")
-    }
-
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, IndexError> {
-        let Some((&FORMAT, rest)) = value.split_first() else {
-            return Err(IndexError("an entry of a format that is not ours".to_owned()));
-        };
-        postcard::from_bytes(rest)
-            .map_err(|error| IndexError(format!("an entry that does not decode: {error}")))
-    }
-
     /// The state of the least finished recipient, the operator's deletion counted.
     pub(crate) fn state(&self) -> DeliveryState {
         let states = self.recipients.iter().map(|recipient| recipient.state);
@@ -274,32 +258,6 @@ pub(crate) mod tests {
 
     fn reply(number: usize) -> Reply {
         Reply::new(450, (4, 2, 0), format!("{number} {}", "ü".repeat(1000)))
-    }
-
-    #[test]
-    fn a_fresh_entry_is_small_and_a_full_one_far_below_what_sled_syncs() {
-        assert!(entry(1).encode().len() <= 40, "{}", entry(1).encode().len());
-        let mut full = entry(u16::try_from(crate::limits::MAX_RECIPIENTS).unwrap());
-        full.held = Some(kept_reason(&"x".repeat(9999)));
-        full.note = full.held.clone();
-        for recipient in 0..full.recipients.len() {
-            full.recipients[recipient].attempts = 100;
-            full.set_reply(recipient, &reply(recipient));
-        }
-        assert_eq!(full.replies.len(), MAX_REPLIES);
-        assert!(full.replies.iter().all(|reply| reply.text.len() <= MAX_REPLY_TEXT));
-        let value = full.encode();
-        assert!(value.len() < 64 << 10, "{}", value.len());
-        assert_eq!(EntryValue::decode(&value).unwrap(), full);
-    }
-
-    #[test]
-    fn other_formats_and_rubbish_are_errors() {
-        let mut value = entry(2).encode();
-        value[0] = FORMAT + 1;
-        assert!(EntryValue::decode(&value).is_err());
-        assert!(EntryValue::decode(&[]).is_err());
-        assert!(EntryValue::decode(&[FORMAT, 1, 2]).is_err());
     }
 
     #[test]

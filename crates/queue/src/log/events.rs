@@ -8,7 +8,7 @@ use super::{DamagedRecord, OpenReport};
 /// The log is open; everything that was mended stands in it.
 pub(crate) fn log_opened(report: &OpenReport) {
     tracing::info!(
-        event = "log-opened",
+        event = "log_opened",
         segments = report.segments,
         octets = report.octets,
         unclean = report.unclean,
@@ -21,7 +21,7 @@ pub(crate) fn log_opened(report: &OpenReport) {
 /// A stretch of the log cannot be read.
 pub(crate) fn record_damaged(damaged: &DamagedRecord) {
     tracing::error!(
-        event = "record-damaged",
+        event = "record_damaged",
         segment = damaged.place.segment,
         offset = damaged.place.offset,
         octets = damaged.octets,
@@ -32,40 +32,40 @@ pub(crate) fn record_damaged(damaged: &DamagedRecord) {
 
 /// Mail is refused from now on because writing failed.
 pub(crate) fn intake_closed(reason: &dyn Display) {
-    tracing::error!(event = "intake-closed", %reason);
+    tracing::error!(event = "intake_closed", %reason);
 }
 
 /// Writing works again.
 pub(crate) fn intake_opened() {
-    tracing::info!(event = "intake-opened");
+    tracing::info!(event = "intake_opened");
 }
 
 /// Mail is refused from now on for want of room.
 pub(crate) fn room_low(free: u64, low_water: u64, inodes: bool) {
-    tracing::error!(event = "disk-low", free, low_water, inodes);
+    tracing::error!(event = "disk_low", free, low_water, inodes);
 }
 
 /// There is room again.
 pub(crate) fn room_back(free: u64) {
-    tracing::info!(event = "disk-back", free);
+    tracing::info!(event = "disk_back", free);
 }
 
 /// A write to a segment, or its sync, failed: it is neither written nor synced again before the next start.
 pub(crate) fn segment_failed(segment: u64, reason: &dyn Display) {
-    tracing::error!(event = "segment-failed", segment, %reason);
+    tracing::error!(event = "segment_failed", segment, %reason);
 }
 
 /// A file could not be removed; it takes up room until the next start.
 pub(crate) fn removal_failed(path: &Path, reason: &dyn Display) {
-    tracing::warn!(event = "removal-failed", path = %path.display(), %reason);
+    tracing::warn!(event = "removal_failed", path = %path.display(), %reason);
 }
 
 /// The file system cannot punch holes: a segment's room comes back only when nothing in it lives any more.
 pub(crate) fn holes_unsupported(reason: &dyn Display) {
-    tracing::warn!(event = "holes-unsupported", %reason);
+    tracing::warn!(event = "holes_unsupported", %reason);
 }
 
 /// Dead records could not be joined; their room comes back later.
 pub(crate) fn sweep_failed(segment: u64, reason: &dyn Display) {
-    tracing::warn!(event = "sweep-failed", segment, %reason);
+    tracing::warn!(event = "sweep_failed", segment, %reason);
 }

@@ -16,6 +16,9 @@ use crate::disk::{DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
 use crate::limits::HOT_SEGMENTS;
 
+/// A record's segment, file and header.
+type Located = (Arc<Segment>, Arc<dyn DiskFile>, Header);
+
 fn unknown_version(version: u8) -> StoreError {
     StoreError::Unavailable(format!("record version {version} is not known to this program"))
 }
@@ -56,7 +59,7 @@ impl Shared {
         segment >= self.first_own && segment + HOT_SEGMENTS > self.first_open.load(Ordering::Relaxed)
     }
 
-    fn header(&self, place: Place) -> Result<(Arc<Segment>, Arc<dyn DiskFile>, Header), StoreError> {
+    fn header(&self, place: Place) -> Result<Located, StoreError> {
         let segment = self.segment(place.segment).ok_or(StoreError::NotFound)?;
         let at = u64::from(place.offset);
         if place.offset < HEADER as u32 || at + HEADER as u64 > u64::from(segment.end()) {

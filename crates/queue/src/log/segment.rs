@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::record::{HEADER, Header, Magic, NoHeader};
+use super::record::{HEADER, Header, Magic};
 use crate::disk::{Access, Disk, DiskFile, read_up_to};
 
 const SIGNATURE: &[u8; 8] = b"RESTANTE";
@@ -120,14 +120,6 @@ pub(crate) fn find_all(disk: &dyn Disk, dir: &Path) -> Result<Vec<Arc<Segment>>,
     }
     segments.sort_by_key(|segment| segment.number);
     Ok(segments)
-}
-
-/// Whether octets are a header of a version from the future.
-pub(crate) const fn unknown_version(fault: NoHeader) -> Option<u8> {
-    match fault {
-        NoHeader::UnknownVersion(version) => Some(version),
-        NoHeader::Unreadable => None,
-    }
 }
 
 #[cfg(test)]

@@ -173,6 +173,13 @@ impl Shared {
         *current = closed;
     }
 
+    /// Closes intake for good, in order: nothing that anybody must be told.
+    pub(crate) fn end_intake(&self) {
+        let mut current = lock(&self.closed);
+        self.is_closed.store(true, Ordering::Release);
+        *current = Some(StoreError::Unavailable("the log is closed".into()));
+    }
+
     /// Why mail is refused now, if it is.
     pub(crate) fn refusal(&self) -> Option<StoreError> {
         if self.is_closed.load(Ordering::Acquire) {

@@ -126,9 +126,14 @@ impl Sidecars {
         }
     }
 
-    /// Forgets what was set aside for a segment that is no more, and removes its files.
+    /// Forgets what was set aside for a segment that was removed just now, and removes its files, but not before the
+    /// segment is gone for good: should it come back after a loss of power, its marks must be there too.
     pub(crate) fn drop_segment(&self, segment: u64) {
         let Some(aside) = self.lock().remove(&segment) else { return };
+        if self.disk.sync_dir(&self.dir).is_err() {
+            // Then they stay; the next start removes them if their segment is not there.
+            return;
+        }
         for number in 0..aside.next_file {
             // One that was never made, or that stays: the next start removes it, its segment being gone.
             self.disk.remove(&self.dir.join(file_name(segment, number))).ok();

@@ -79,6 +79,11 @@ impl Sweeper {
         self.shared.options.sweep_interval
     }
 
+    /// Whether mail is refused for want of room.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.shared.room.is_low()
+    }
+
     /// Whether there are segments not looked at since the start.
     pub(crate) fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()
@@ -151,6 +156,11 @@ impl Sweeper {
         if number >= shared.first_open.load(Ordering::Acquire) {
             return;
         }
+        if shared.is_failed(number) {
+            // What its state octets say may be in memory only; the next start reads what is on the disk.
+            self.hints.remove(&number);
+            return;
+        }
         let Some(_turn) = shared.gate.turn(number) else {
             // Somebody goes through it just now.
             self.unseen.push_back(number);
@@ -171,8 +181,11 @@ impl Sweeper {
 
     fn give_back(&mut self, segment: &Segment, found: &Findings) -> io::Result<()> {
         let number = segment.number;
-        for header in &found.dead_large {
-            self.remove_large(segment, header)?;
+        if !found.dead_large.is_empty() {
+            self.sync(segment)?;
+            for header in &found.dead_large {
+                self.remove_large(segment, header)?;
+            }
         }
         if found.alive == 0 && self.newest() != Some(number) {
             self.shared.remove_segment(segment);
@@ -181,9 +194,6 @@ impl Sweeper {
             return Ok(());
         }
         self.hints.insert(number, Hint { alive: Some(found.alive), died: 0 });
-        if self.shared.is_failed(number) {
-            return Ok(());
-        }
         let joined = self.join(segment, &found.runs);
         if let Err(error) = &joined
             && !self.holes_unsupported
@@ -191,6 +201,16 @@ impl Sweeper {
             self.shared.fail_segment(number, error);
         }
         joined
+    }
+
+    /// Makes the states that were just read durable: a file must not go before the mark that says that nobody needs it.
+    fn sync(&self, segment: &Segment) -> io::Result<()> {
+        let synced = self.shared.disk.open(&segment.path, Access::Write).and_then(|file| file.sync());
+        synced.inspect_err(|error| self.shared.fail_segment(segment.number, error))?;
+        if self.shared.is_failed(segment.number) {
+            return Err(io::Error::other("a mark in it could not be written"));
+        }
+        Ok(())
     }
 
     fn examine(&self, segment: &Segment, file: &Arc<dyn DiskFile>) -> Findings {

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::space::Sweeper;
 use super::writer::{Append, Writer};
 use crate::error::StoreError;
-use crate::limits::SWEEP_PAUSE;
+use crate::limits::{SWEEP_PAUSE, URGENT_SWEEP};
 
 /// How work reaches the threads.
 #[derive(Debug, Default)]
@@ -41,7 +41,11 @@ struct Ending<'a, T> {
 impl<T> Drop for Ending<'_, T> {
     fn drop(&mut self) {
         self.inbox.abandon();
-        self.shared.set_intake(Some(StoreError::Unavailable("the log is closed".into())));
+        if std::thread::panicking() {
+            self.shared.set_intake(Some(StoreError::Unavailable("the log's thread broke down".into())));
+        } else {
+            self.shared.end_intake();
+        }
     }
 }
 
@@ -75,7 +79,7 @@ fn run_writer(mut writer: Writer, inbox: &Inbox<Append>) {
     let mut waiting = VecDeque::new();
     let mut open = true;
     while open {
-        open = inbox.take(&mut waiting, writer.timeout(Instant::now()));
+        open = inbox.take(&mut waiting, Some(writer.timeout(Instant::now())));
         let now = Instant::now();
         writer.tick(now);
         writer.commit(&mut waiting, now);
@@ -97,14 +101,14 @@ fn run_sweeper(mut sweeper: Sweeper, inbox: &Inbox<Place>) {
     let mut places = VecDeque::new();
     let mut swept = Instant::now();
     loop {
-        let patience = if sweeper.has_unseen() { SWEEP_PAUSE } else { interval };
+        let patience = if sweeper.has_unseen() { SWEEP_PAUSE } else { URGENT_SWEEP.min(interval) };
         if !inbox.take(&mut places, Some(patience)) {
             // What is dead is found again at the next start.
             return;
         }
         sweeper.note(&mut places);
         sweeper.look_at_unseen();
-        if swept.elapsed() >= interval {
+        if swept.elapsed() >= if sweeper.is_urgent() { URGENT_SWEEP.min(interval) } else { interval } {
             sweeper.sweep_all();
             swept = Instant::now();
         }

@@ -18,7 +18,7 @@ use crate::content::{Body, SealedContent};
 use crate::disk::{DiskFile, store_error};
 use crate::entry::NewMessage;
 use crate::error::StoreError;
-use crate::limits::{KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
+use crate::limits::{IDLE_ROOM_INTERVAL, KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
 use crate::receipt::Receipt;
 
 /// Who waits for a message to be durable.
@@ -52,7 +52,7 @@ impl Append {
 
     const fn inline_len(&self) -> u64 {
         match &self.content.body {
-            Body::Memory(octets, _) => octets.len() as u64,
+            Body::Memory { octets, .. } => octets.len() as u64,
             Body::File(_) => 0,
         }
     }
@@ -71,7 +71,7 @@ fn encode(message: NewMessage) -> Result<(StoredMessage, Vec<u8>, SealedContent)
         return refuse("a message has between one and 65535 recipients");
     }
     let wire = match &content.body {
-        Body::Memory(..) => WireContent::Inline,
+        Body::Memory { .. } => WireContent::Inline,
         Body::File(file) => WireContent::File { size: file.len(), nonce: file.nonce() },
     };
     let octets = wire::encode(&envelope, &client, arrived, wire, &destinations)
@@ -119,11 +119,13 @@ impl Writer {
         Self { shared, on_durable, active: None, next_number, buffer: Vec::new(), retry: None }
     }
 
-    /// When `tick` wants to be called at the latest; `None` while all is well.
-    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
+    /// When `tick` wants to be called at the latest. Others may fill the disk while no mail comes, so the room is
+    /// looked at then too, only less often.
+    pub(crate) fn timeout(&self, now: Instant) -> Duration {
         match self.retry {
-            Some((at, _)) => Some(at.saturating_duration_since(now)),
-            None => self.shared.room.is_low().then_some(self.shared.options.room_interval),
+            Some((at, _)) => at.saturating_duration_since(now),
+            None if self.shared.room.is_low() => self.shared.options.room_interval,
+            None => self.shared.options.room_interval.max(IDLE_ROOM_INTERVAL),
         }
     }
 
@@ -164,10 +166,16 @@ impl Writer {
         }
     }
 
-    /// Ends the segment in order.
+    /// Ends the segment in order; the position is then the one that the next start begins with.
     pub(crate) fn finish(&mut self) {
         if let Some(active) = self.active.take() {
+            if self.shared.is_failed(active.segment.number) {
+                self.cut_back(&active);
+                return;
+            }
+            let segment = Arc::clone(&active.segment);
             self.end_segment(active);
+            self.shared.set_position(LogPosition { segment: segment.number, offset: segment.end() });
         }
     }
 
@@ -199,7 +207,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the group visible, then acknowledges it.
+    /// Makes the group visible, then acknowledges it: from here on the message is ours [5321-4.2.5].
     fn publish(&mut self, group: Vec<Member>, position: LogPosition) {
         if group.is_empty() {
             return;
@@ -267,7 +275,7 @@ impl Writer {
         let mut placed = Vec::with_capacity(taken.len());
         for mut append in taken {
             let renamed = match &mut append.content.body {
-                Body::Memory(..) => Ok(()),
+                Body::Memory { .. } => Ok(()),
                 Body::File(file) => {
                     any = true;
                     let id = append.message.id;
@@ -321,7 +329,7 @@ impl Writer {
     fn encode_record(&mut self, segment: &Segment, group: u32, offset: u32, append: &Append) {
         let as_u32 = |len: u64| u32::try_from(len).unwrap_or(u32::MAX);
         let (kind, content): (_, &[u8]) = match &append.content.body {
-            Body::Memory(octets, _) => (Kind::Message, octets),
+            Body::Memory { octets, .. } => (Kind::Message, octets),
             Body::File(_) => (Kind::LargeMessage, &[]),
         };
         let header = Header {
@@ -362,7 +370,8 @@ impl Writer {
 
     fn prepare_file(&self, segment: &Segment) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.shared.disk.create(&segment.path)?;
-        // Only for speed: with the room reserved a sync has less to write. Where it cannot be, the writes will tell.
+        // Only for speed: with the room reserved, a sync has 8 KiB less of the file system's own to write (ext4).
+        // Where it cannot be reserved, the writes will tell.
         file.preallocate(u64::from(self.shared.options.segment_size)).ok();
         file.write_at(&segment.head(), 0)?;
         file.sync()?;
@@ -373,10 +382,12 @@ impl Writer {
     /// Says in the segment that everything in it was synced, and gives back what was reserved.
     fn end_segment(&self, active: Active) {
         let end = Header::end(active.end, active.newest).encode(&active.segment.magic);
+        let len = u64::from(active.end) + HEADER as u64;
+        // The same length again: file systems take that as leave to free what was reserved behind it.
         let ended = active
             .file
-            .set_len(u64::from(active.end))
-            .and_then(|()| active.file.write_at(&end, u64::from(active.end)))
+            .write_at(&end, u64::from(active.end))
+            .and_then(|()| active.file.set_len(len))
             .and_then(|()| active.file.sync());
         match ended {
             Ok(()) => active.segment.set_end(active.end + HEADER as u32),

@@ -81,8 +81,7 @@ fn spool(dir: &Path) -> Vec<Place> {
         answer.await.unwrap().unwrap();
     });
     log.close();
-    let places = seen.lock().unwrap().clone();
-    places
+    seen.lock().unwrap().clone()
 }
 
 fn segment_path(data: &Path, number: u64) -> std::path::PathBuf {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use restante_turn::{Account, StoredSecret, is_account_name};
 use toml::de::DeTable;
@@ -56,8 +55,8 @@ pub(super) fn text_of(file: &Path) -> io::Result<(String, u32)> {
 
 /// As [`read`], from a text that is there.
 pub(super) fn parse(file: &Path, text: String, report: &mut Report) -> Vec<SitedAccount> {
-    let source = Source { file: Arc::from(file), text };
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let source = Source::new(file, text);
+    let (table, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         let place = error.span().map_or_else(|| Place::whole(file), |span| source.place(span.start));
         report.error(&place, error.message(), "this is no TOML; see https://toml.io");

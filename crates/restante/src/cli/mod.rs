@@ -32,7 +32,9 @@ use std::path::PathBuf;
 
 pub(crate) use exit::Exit;
 use failure::Failure;
+pub(crate) use human::{counted, size};
 use output::Output;
+pub(crate) use progress::bar;
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, clap::Args)]

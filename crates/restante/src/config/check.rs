@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use restante_delivery::NextHop;
+use restante_net::ServerTls;
 use restante_server::ListenTls;
 use restante_types::{Domain, canonical};
 
@@ -75,8 +76,15 @@ fn tls(config: &Config, report: &mut Report) {
     }
     match (&tls.certificate, &tls.key, tls.self_signed) {
         (Some(certificate), Some(key), false) => {
-            readable(certificate, "certificate", place, report);
-            readable(key, "key", place, report);
+            let both = [("certificate", certificate), ("key", key)];
+            let readable = both.map(|(name, file)| readable(file, name, place, report)) == [true, true];
+            if readable && let Err(error) = ServerTls::load(certificate, key) {
+                report.error(
+                    place,
+                    error.to_string(),
+                    "write a certificate and the key that belongs to it, as PEM",
+                );
+            }
         }
         (None, None, true) => {}
         (None, None, false) => {
@@ -89,11 +97,13 @@ fn tls(config: &Config, report: &mut Report) {
     }
 }
 
-fn readable(file: &Path, key: &str, place: &Place, report: &mut Report) {
-    if let Err(error) = File::open(file) {
+fn readable(file: &Path, key: &str, place: &Place, report: &mut Report) -> bool {
+    let opened = File::open(file);
+    if let Err(error) = &opened {
         let what = format!("{key}: {} cannot be read: {error}", file.display());
         report.error(place, what, "write the path of a PEM file that this user may read");
     }
+    opened.is_ok()
 }
 
 fn domains(config: &Config, report: &mut Report) {

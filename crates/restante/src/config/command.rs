@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::render::render;
 use super::{Config, DEFAULT_CONFIG, Grade, Machine, Report, load};
 use crate::args;
-use crate::cli::{Exit, Options};
+use crate::cli::{Exit, Options, counted};
 
 /// The file that is meant: as said, as `--config` or `RESTANTE_CONFIG` says, or the site's.
 pub(crate) fn file(said: Option<&PathBuf>, options: &Options) -> PathBuf {
@@ -42,13 +42,16 @@ fn check(file: &Path, config: Option<&Config>, report: &Report, json: bool) -> i
     match config {
         Some(config) => writeln!(
             out,
-            "{}: ok, {} domains, {} listeners, {} warnings",
+            "{}: ok, {}, {}, {}",
             file.display(),
-            config.domains.len(),
-            config.listen.len(),
-            report.count(Grade::Warning)
+            counted(config.domains.len() as u64, "domain", "domains"),
+            counted(config.listen.len() as u64, "listener", "listeners"),
+            counted(report.count(Grade::Warning) as u64, "warning", "warnings"),
         ),
-        None => writeln!(out, "{}: {} errors", file.display(), report.count(Grade::Error)),
+        None => {
+            let errors = counted(report.count(Grade::Error) as u64, "error", "errors");
+            writeln!(out, "{}: {errors}", file.display())
+        }
     }
 }
 

@@ -15,21 +15,36 @@ use super::report::{Grade, Place, Report};
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Its path as it was given.
-    pub(crate) file: Arc<Path>,
-    /// What it holds.
-    pub(crate) text: String,
+    file: Arc<Path>,
+    text: String,
+    /// Where lines begin: a file of many domains asks for many places.
+    lines: Vec<usize>,
 }
 
 impl Source {
+    /// A file and what it holds.
+    pub(crate) fn new(file: &Path, text: String) -> Self {
+        let behind = text.match_indices('\n').map(|(end, _)| end + 1);
+        let lines = std::iter::once(0).chain(behind).collect();
+        Self { file: file.into(), text, lines }
+    }
+
+    /// Its path as it was given.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What the file holds.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The place of an octet.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        Place {
-            file: self.file.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        let begin = self.lines[line - 1];
+        let before = self.text.get(begin..offset).unwrap_or_default();
+        Place { file: self.file.clone(), line, column: before.chars().count() + 1 }
     }
 }
 

@@ -124,9 +124,12 @@ impl Machine {
 /// has no errors.
 pub(crate) fn load(file: &Path, machine: &Machine) -> (Option<Config>, Report) {
     let (mut config, mut report) = read::read(file, machine);
-    config.accounts_stamp = Stamp::of(&accounts::file(&config));
-    config.accounts = read_accounts(&config, &mut report);
-    check::check(&config, machine, &mut report);
+    // What a file that says nothing lacks is no news.
+    if !report.is_blind(file) {
+        config.accounts_stamp = Stamp::of(&accounts::file(&config));
+        config.accounts = read_accounts(&config, &mut report);
+        check::check(&config, machine, &mut report);
+    }
     let usable = !report.has_errors();
     (usable.then_some(config), report)
 }

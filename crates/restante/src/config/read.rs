@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use restante_server::{ListenTls, Service};
 use restante_types::Domain;
@@ -14,7 +13,10 @@ use super::fields::{Fields, Source};
 use super::report::{Grade, Place, Report};
 use super::sections::{Admin, GroupKeys, Limits, Listen, Rules, Tls, Top};
 use super::{Config, Group, HeldDomain, Machine, Sited};
-use crate::limits::{MAX_CONFIG_FILE, MAX_DOMAIN_FILES, MAX_GROUP_NAME};
+use crate::limits::{
+    LEAST_INDEX_CACHE, MAX_CONFIG_FILE, MAX_CONNECTIONS, MAX_DOMAIN_FILES, MAX_GROUP_NAME, MAX_RECIPIENTS,
+    MAX_SOCKET_PATH,
+};
 
 /// Reads everything there is, whatever is wrong with some of it.
 pub(super) fn read(file: &Path, machine: &Machine) -> (Config, Report) {
@@ -65,8 +67,8 @@ fn read_file(path: &Path, report: &RefCell<Report>, take: impl FnOnce(&mut Field
         Ok(text) => text,
         Err(error) => return report.borrow_mut().unreadable(path.to_owned(), &error),
     };
-    let source = Source { file: Arc::from(path), text };
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let source = Source::new(path, text);
+    let (table, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         let place = error.span().map_or_else(|| Place::whole(path), |span| source.place(span.start));
         report.borrow_mut().error(&place, error.message(), "this is no TOML; see https://toml.io");
@@ -136,6 +138,17 @@ fn read_main(fields: &mut Fields<'_>, config: &mut Config) {
                 "it is not opened",
             );
         }
+        let octets = config.admin.socket.as_os_str().len();
+        if octets > MAX_SOCKET_PATH {
+            let what =
+                format!("the socket's path has {octets} octets, and the system takes {MAX_SOCKET_PATH}");
+            admin.find(
+                Grade::Error,
+                "socket",
+                what,
+                "write a shorter path, like \"/run/restante/admin.sock\"",
+            );
+        }
         admin.finish();
     }
     if let Some(mut limits) = fields.table("limits", "[limits]") {
@@ -200,12 +213,12 @@ fn read_limits(fields: &mut Fields<'_>, base: &Limits) -> Limits {
         let meant = "every server must take 100 (RFC 5321 4.5.3.1.8)";
         fields.find(Grade::Error, "recipients", "recipients below 100", meant);
     }
-    if limits.recipients > usize::from(u16::MAX) {
+    if limits.recipients > MAX_RECIPIENTS {
         fields.find(
             Grade::Error,
             "recipients",
-            "recipients above 65535",
-            "more do not fit into one message here",
+            format!("recipients above {MAX_RECIPIENTS}"),
+            "more do not fit into one entry of the queue",
         );
     }
     for (key, value) in
@@ -218,7 +231,18 @@ fn read_limits(fields: &mut Fields<'_>, base: &Limits) -> Limits {
                 format!("with {key} 0 nobody can connect"),
                 "write a number from 1 up",
             );
+        } else if value > MAX_CONNECTIONS {
+            fields.find(
+                Grade::Error,
+                key,
+                format!("{key} above {MAX_CONNECTIONS}"),
+                "no machine has that many; write what yours can carry",
+            );
         }
+    }
+    if limits.index_cache.0 < LEAST_INDEX_CACHE {
+        let meant = "write at least \"1 MiB\"; the index does not open with less";
+        fields.find(Grade::Error, "index-cache", "index-cache below 1 MiB", meant);
     }
     limits
 }

@@ -38,6 +38,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// How a file that says nothing is told.
+const UNREADABLE: &str = "cannot be read";
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,6 +76,13 @@ pub(crate) struct Finding {
     /// What was probably meant, or what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) meant: Option<String>,
+}
+
+impl Finding {
+    /// All of it on one line, for a log.
+    pub(crate) fn in_a_line(&self) -> String {
+        self.to_string().replace("\n    ", "; ")
+    }
 }
 
 impl fmt::Display for Finding {
@@ -114,7 +124,14 @@ impl Report {
 
     /// A file that cannot be read.
     pub(crate) fn unreadable(&mut self, file: PathBuf, error: &std::io::Error) {
-        self.add(Grade::Error, Place::whole(&file), format!("cannot be read: {error}"), None);
+        self.add(Grade::Error, Place::whole(&file), format!("{UNREADABLE}: {error}"), None);
+    }
+
+    /// Whether this file could not be read at all.
+    pub(crate) fn is_blind(&self, file: &Path) -> bool {
+        self.findings.iter().any(|finding| {
+            *finding.place.file == *file && finding.place.line == 0 && finding.what.starts_with(UNREADABLE)
+        })
     }
 
     /// Whether the configuration must not be used.

@@ -90,9 +90,10 @@ fn the_sample_shows_an_account_with_every_key() {
 fn the_sample_with_everything_switched_on_is_understood() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("restante.toml");
-    for name in ["tls.crt", "tls.key", "tls.clients.crt"] {
-        std::fs::write(directory.path().join(name), "").unwrap();
-    }
+    let pair = rcgen::generate_simple_self_signed(["mx2.example.net".to_owned()]).unwrap();
+    std::fs::write(directory.path().join("tls.crt"), pair.cert.pem()).unwrap();
+    std::fs::write(directory.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(directory.path().join("tls.clients.crt"), pair.cert.pem()).unwrap();
     let here = directory.path().to_str().unwrap();
     std::fs::write(&file, switched_on(&text()).replace("/etc/restante/tls.", &format!("{here}/tls.")))
         .unwrap();

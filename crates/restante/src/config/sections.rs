@@ -121,7 +121,7 @@ section! {
         /// Queues made by `subdomains = true`, per domain.
         "max-subdomains" max_subdomains: usize = 1000;
         /// Memory for the index.
-        "index-cache" index_cache: Size = Size(64 << 20);
+        "index-cache" index_cache: Size = Size(16 << 20);
     }
 }
 

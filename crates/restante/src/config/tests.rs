@@ -119,6 +119,11 @@ fn bad_values_are_named_with_what_would_be_right() {
     wrong("[domain-defaults]\netrn-from = [\"192.0.2.1/24\"]\n", ":2:14", &["no asker"]);
     wrong("[domain-defaults]\nprimary = \"192.0.2.1\"\n", ":2:11", &["no primary", "\"[192.0.2.1]:2525\""]);
     wrong("[domain-defaults]\nconnections = 0\n", ":2:15", &["restante hold"]);
+    wrong("[limits]\nconnections = 18446744073709551615\n", ":2:15", &["above 1000000"]);
+    wrong("[limits]\nrecipients = 8001\n", ":2:14", &["above 8000"]);
+    wrong("[limits]\nindex-cache = \"1 B\"\n", ":2:15", &["1 MiB"]);
+    let long = format!("[admin]\nsocket = \"/{}\"\n", "s".repeat(107));
+    wrong(&long, ":2:10", &["108 octets", "shorter"]);
     wrong("[[domain]]\nname = \"a b\"\n", ":2:8", &["no domain name"]);
     wrong("[[domain]]\nname = \"example\"\n", ":2:8", &["not fully qualified"]);
     wrong("[[domain]]\nsubdomains = true\n", ":1:1", &["without a name"]);
@@ -178,6 +183,12 @@ fn tls_must_be_whole() {
         Tree::new("[tls]\ncertificate = \"/nowhere/tls.crt\"\nkey = \"/nowhere/tls.key\"\n").errors();
     assert_eq!(missing.len(), 2);
     assert!(missing[0].contains("certificate: /nowhere/tls.crt cannot be read"), "{missing:?}");
+    let tree = Tree::new("");
+    let pair = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let certificate = tree.file("tls.crt", &pair().cert.pem());
+    let key = tree.file("tls.key", &pair().signing_key.serialize_pem());
+    let text = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    wrong(&text, ":1:1", &["the key that belongs to it"]);
     let (_, report) = Tree::new("").load();
     assert!(report.to_string().contains("there is no [tls]"), "{report}");
     assert!(!Tree::new("[tls]\nself-signed = true\n").load().1.to_string().contains("there is no [tls]"));
@@ -327,6 +338,7 @@ fn a_file_that_is_not_there_is_named() {
     let (config, report) = load("/nowhere/restante.toml".as_ref(), &machine);
     assert!(config.is_none());
     assert!(report.to_string().starts_with("/nowhere/restante.toml: error: cannot be read"), "{report}");
+    assert_eq!(report.findings().count(), 1, "what it lacks is no news: {report}");
 }
 
 #[test]

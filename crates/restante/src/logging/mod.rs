@@ -67,6 +67,7 @@ pub(crate) fn start() -> Result<(), LoggingError> {
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
+            .with_target(false)
             .with_timer(Utc)
             .with_writer(io::stdout)
             .boxed(),

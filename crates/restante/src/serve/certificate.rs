@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use restante_net::{ClientCa, ServerTls, TlsError};
 use restante_types::Domain;
 
@@ -63,7 +64,11 @@ pub(crate) fn load(config: &Config) -> Result<Option<Arc<ServerTls>>, Certificat
 
 /// The key is readable by us alone from its first octet on. The certificate comes last: without it, both are made anew.
 fn make(hostname: &Domain, certificate: &Path, key: &Path) -> Result<(), CertificateError> {
-    let made = rcgen::generate_simple_self_signed([hostname.to_string()])?;
+    let mut wanted = CertificateParams::new([hostname.to_string()])?;
+    wanted.distinguished_name = DistinguishedName::new();
+    wanted.distinguished_name.push(DnType::CommonName, hostname.as_str());
+    let signing_key = KeyPair::generate()?;
+    let made = wanted.self_signed(&signing_key)?;
     let at = |path: &Path| {
         let path = path.to_owned();
         |error: io::Error| CertificateError::Io { path, error }
@@ -71,8 +76,8 @@ fn make(hostname: &Domain, certificate: &Path, key: &Path) -> Result<(), Certifi
     if let Some(directory) = key.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(at(directory))?;
     }
-    write(key, made.signing_key.serialize_pem().as_bytes(), 0o600).map_err(at(key))?;
-    write(certificate, made.cert.pem().as_bytes(), 0o644).map_err(at(certificate))?;
+    write(key, signing_key.serialize_pem().as_bytes(), 0o600).map_err(at(key))?;
+    write(certificate, made.pem().as_bytes(), 0o644).map_err(at(certificate))?;
     events::certificate_made(certificate);
     Ok(())
 }

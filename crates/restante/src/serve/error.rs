@@ -7,7 +7,7 @@ use restante_queue::OpenError;
 use restante_server::ServerError;
 
 use super::certificate::CertificateError;
-use crate::cli::Exit;
+use crate::cli::{Exit, counted};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ impl StartError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
     /// The new one has errors; they are logged one by one.
-    #[error("{0} errors, the first: {1}")]
+    #[error("{}, the first: {}", counted(*.0 as u64, "error", "errors"), .1)]
     Findings(usize, String),
     /// It could not be read at all.
     #[error("it could not be read: {0}")]

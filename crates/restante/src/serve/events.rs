@@ -47,7 +47,7 @@ pub(super) fn findings(report: &Report) {
 
 fn finding(finding: &Finding) {
     let (place, what) = (&finding.place, finding.what.as_str());
-    let meant = finding.meant.as_deref().unwrap_or_default();
+    let meant = finding.meant.as_deref();
     match finding.grade {
         Grade::Error => tracing::error!(event = "configuration_error", place = %place, what, meant),
         Grade::Warning => tracing::warn!(event = "configuration_warning", place = %place, what, meant),
@@ -160,6 +160,20 @@ pub(super) fn stopping() {
 /// Told again: nothing is waited for.
 pub(super) fn stopping_at_once() {
     tracing::warn!(event = "stopping_at_once");
+}
+
+/// The index cannot be written: the store is closed and opened again.
+pub(super) fn reopening(cause: &str) {
+    tracing::error!(
+        event = "store_reopening",
+        error = cause,
+        consequence = "no mail is taken or leaves meanwhile; nothing is lost"
+    );
+}
+
+/// It did not open; it is tried again.
+pub(super) fn not_reopened(error: &StartError) {
+    tracing::error!(event = "store_not_reopened", error = %error, consequence = "it is tried again");
 }
 
 /// The end.

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
-use restante_delivery::{Courier, Delivery, DeliveryParts, DeliverySettings, PrimaryBook, SystemLookup};
+use restante_delivery::{
+    Courier, Delivery, DeliveryParts, DeliverySettings, Lookup, PrimaryBook, SystemLookup,
+};
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_server::{Parts, Server};
@@ -20,7 +22,7 @@ use super::error::{ReloadError, StartError};
 use super::known::{Change, KnownDomains};
 use super::rounds::Uncollected;
 use super::{calls, events, orphans, settings};
-use crate::config::{Config, DiskMark, Grade, Machine, Report, load, load_accounts};
+use crate::config::{Config, DiskMark, Finding, Grade, Machine, Report, load, load_accounts};
 
 /// The running server.
 pub(super) struct House {
@@ -28,6 +30,7 @@ pub(super) struct House {
     desk: Arc<TurnDesk>,
     delivery: Delivery,
     routes: Arc<ArcSwap<DeliverySettings>>,
+    lookup: Arc<dyn Lookup>,
     server: Server,
     tls: Option<Arc<ServerTls>>,
     admin: AdminServer,
@@ -70,10 +73,11 @@ impl House {
 
         let collectors = Collectors::open(config).await.map_err(StartError::Accounts)?;
         let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
+        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::new());
         let delivery = Delivery::start(DeliveryParts {
             store: store.clone(),
             settings: routes.clone(),
-            lookup: Arc::new(SystemLookup::new()),
+            lookup: lookup.clone(),
             carrier: Arc::new(Courier::default()),
             requesters: Arc::new(Hops(collectors.hops.clone())),
             clock: Arc::new(|| SystemTime::now().into()),
@@ -100,6 +104,7 @@ impl House {
             desk,
             delivery,
             routes,
+            lookup,
             server,
             tls,
             admin,
@@ -115,6 +120,11 @@ impl House {
     /// Tells the world that we are there.
     pub(super) fn announce(&self) {
         events::ready(&self.server.local_addrs(), self.admin.socket(), &self.current.load().config);
+    }
+
+    /// The configuration in force.
+    pub(super) fn config(&self) -> Config {
+        self.current.load().config.clone()
     }
 
     /// The condition of the store.
@@ -156,6 +166,7 @@ impl House {
         self.desk.reload(settings::turn(&config));
         self.collectors.enforce(&self.desk);
         self.routes.store(Arc::new(settings::delivery(&config)));
+        self.lookup.reload();
         self.delivery.reloaded();
         self.current.store(Arc::new(Current::new(config)));
         tell_change(&change);
@@ -291,7 +302,7 @@ async fn read_again(file: &std::path::Path) -> Result<Config, ReloadError> {
 }
 
 fn findings(report: &Report) -> ReloadError {
-    let first = report.findings().next().map(ToString::to_string).unwrap_or_default();
+    let first = report.findings().next().map(Finding::in_a_line).unwrap_or_default();
     ReloadError::Findings(report.count(Grade::Error), first)
 }
 

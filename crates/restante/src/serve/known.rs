@@ -3,6 +3,7 @@
 //! A lost `domains.d` must not bounce a customer's mail: for [`LOST_FOR`] a name that was configured and is no more
 //! answers 450, and its mail waits for the operator.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,8 @@ impl KnownDomains {
     pub(crate) fn take(&mut self, configured: Vec<(Domain, bool)>, now: UnixMillis) -> Change {
         let held: Vec<Name> =
             configured.into_iter().map(|(name, subdomains)| Name { name, subdomains }).collect();
-        let is_held = |name: &Name| held.iter().any(|now| now.name == name.name);
+        let names: HashSet<&Domain> = held.iter().map(|held| &held.name).collect();
+        let is_held = |name: &Name| names.contains(&name.name);
         let mut change = Change::default();
         self.lost.retain(|lost| {
             let back = is_held(&lost.name);

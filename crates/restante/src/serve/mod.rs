@@ -13,6 +13,8 @@ mod rounds;
 mod settings;
 mod signals;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 
@@ -34,6 +36,8 @@ pub(crate) fn run(options: &Options) -> Exit {
         return Exit::Usage;
     }
     events::findings(&report);
+    // Held mail is nobody's business but ours and the group's; whoever wants a file narrower says so.
+    nix::sys::stat::umask(nix::sys::stat::Mode::S_IWGRP | nix::sys::stat::Mode::S_IRWXO);
     raise_open_files();
     if nix::unistd::geteuid().is_root() {
         events::running_as_root();

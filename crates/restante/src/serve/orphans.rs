@@ -33,9 +33,10 @@ async fn hold_one(store: &dyn QueueStore, stats: &DomainStats) {
     if stats.held.is_some() {
         return;
     }
-    match store.hold_domain(&stats.domain, HoldKind::Orphaned, REASON).await {
-        Ok(()) => events::domain_orphaned(&stats.domain, stats.messages),
-        Err(error) => events::not_orphaned(&stats.domain, &error),
+    // The alarm comes first: it holds whether or not the store can write the stop down.
+    events::domain_orphaned(&stats.domain, stats.messages);
+    if let Err(error) = store.hold_domain(&stats.domain, HoldKind::Orphaned, REASON).await {
+        events::not_orphaned(&stats.domain, &error);
     }
 }
 

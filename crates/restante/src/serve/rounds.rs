@@ -19,8 +19,14 @@ pub(super) struct Uncollected {
 
 impl Uncollected {
     /// Warns once of each domain whose oldest mail has waited for longer than its alarm; again after it was collected.
-    pub(super) fn look(&mut self, store: &dyn QueueStore, policies: &DomainMap<Policy>, now: UnixMillis) {
-        let mut late = HashSet::new();
+    /// Returns how many warnings that made.
+    pub(super) fn look(
+        &mut self,
+        store: &dyn QueueStore,
+        policies: &DomainMap<Policy>,
+        now: UnixMillis,
+    ) -> usize {
+        let (mut late, mut warnings) = (HashSet::new(), 0);
         let mut after: Option<Domain> = None;
         loop {
             let page = store.stats_page(after.as_ref(), PAGE);
@@ -33,11 +39,13 @@ impl Uncollected {
                 if waited >= alarm {
                     if !self.told.contains(&stats.domain) {
                         events::uncollected(&stats.domain, stats.messages, waited);
+                        warnings += 1;
                     }
                     late.insert(stats.domain);
                 }
             }
         }
         self.told = late;
+        warnings
     }
 }

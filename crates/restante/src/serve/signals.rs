@@ -1,15 +1,17 @@
 //! The life of the server between its start and the signal that ends it.
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use restante_queue::IndexHealth;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::error::StartError;
 use super::house::House;
 use super::{events, supervisor};
 use crate::config::Config;
-use crate::limits::{ACCOUNTS_LOOK, ROUNDS, SHUTDOWN_GRACE};
+use crate::limits::{ACCOUNTS_LOOK, REOPEN_GRACE, REOPEN_PAUSE, REOPEN_PAUSE_MAX, ROUNDS, SHUTDOWN_GRACE};
 
 /// Signals that mean the end.
 struct Ends {
@@ -31,6 +33,14 @@ impl Ends {
     }
 }
 
+/// Why a life ends.
+enum Until {
+    /// A signal.
+    Told,
+    /// The index cannot be used any more, for this reason.
+    IndexFailed(String),
+}
+
 /// Opens the house, lives in it, and closes it in order.
 ///
 /// # Errors
@@ -38,27 +48,40 @@ impl Ends {
 pub(super) async fn serve(config: Config) -> Result<(), StartError> {
     // Before the store opens: a signal that comes meanwhile must not kill us halfway.
     let mut ends = Ends::new()?;
-    let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let mut house = Box::pin(House::open(config)).await?;
-    house.announce();
-    supervisor::ready();
-    Box::pin(live(&mut house, hangup, &mut ends)).await;
+    loop {
+        house.announce();
+        supervisor::ready();
+        match Box::pin(live(&mut house, &mut hangup, &mut ends)).await {
+            Until::Told => {
+                end(house, &mut ends).await;
+                return Ok(());
+            }
+            Until::IndexFailed(cause) => match Box::pin(reopen(house, &cause, &mut ends)).await {
+                Some(opened) => house = opened,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn end(house: House, ends: &mut Ends) {
     events::stopping();
     supervisor::stopping();
     tokio::select! {
         () = Box::pin(house.close(SHUTDOWN_GRACE)) => events::stopped(),
         () = ends.next() => events::stopping_at_once(),
     }
-    Ok(())
 }
 
-async fn live(house: &mut House, mut hangup: Signal, ends: &mut Ends) {
+async fn live(house: &mut House, hangup: &mut Signal, ends: &mut Ends) -> Until {
     let mut rounds = every(ROUNDS);
     let mut pulse = every(supervisor::rhythm());
     let mut looks = every(ACCOUNTS_LOOK);
     loop {
         tokio::select! {
-            () = ends.next() => return,
+            () = ends.next() => return Until::Told,
             _ = hangup.recv() => {
                 supervisor::reloading();
                 Box::pin(house.reload(SystemTime::now().into())).await;
@@ -66,7 +89,56 @@ async fn live(house: &mut House, mut hangup: Signal, ends: &mut Ends) {
             }
             _ = rounds.tick() => Box::pin(house.round(SystemTime::now().into())).await,
             _ = looks.tick() => Box::pin(house.look_at_accounts()).await,
-            _ = pulse.tick() => supervisor::alive(&house.health()),
+            _ = pulse.tick() => {
+                let health = house.health();
+                supervisor::alive(&health);
+                if let IndexHealth::Failing(cause) = health.index {
+                    return Until::IndexFailed(cause);
+                }
+            }
+        }
+    }
+}
+
+/// After its first write error the index is of no use, and the log has everything: the house is closed and opened again,
+/// as often as it takes. A full disk that has room again, or a medium that works again, needs nobody's hand. None when
+/// a signal came first.
+async fn reopen(house: House, cause: &str, ends: &mut Ends) -> Option<House> {
+    events::reopening(cause);
+    let config = house.config();
+    let closed = watched(Box::pin(house.close(REOPEN_GRACE)));
+    tokio::select! {
+        () = closed => {}
+        () = ends.next() => {
+            events::stopping_at_once();
+            return None;
+        }
+    }
+    let mut pause = REOPEN_PAUSE;
+    loop {
+        tokio::select! {
+            () = watched(sleep(pause)) => {}
+            () = ends.next() => {
+                events::stopped();
+                return None;
+            }
+        }
+        match watched(Box::pin(House::open(config.clone()))).await {
+            Ok(house) => return Some(house),
+            Err(error) => events::not_reopened(&error),
+        }
+        pause = (pause * 2).min(REOPEN_PAUSE_MAX);
+    }
+}
+
+/// Does it while the watchdog is told that we live.
+async fn watched<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let mut pulse = every(supervisor::rhythm());
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = pulse.tick() => supervisor::reopening(),
         }
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn alive(health: &Health) {
     tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
 }
 
+/// We live, and open the store again.
+pub(super) fn reopening() {
+    tell(&[NotifyState::Watchdog, NotifyState::Status("the index failed; opening the store again")]);
+}
+
 fn tell(state: &[NotifyState<'_>]) {
     // Nobody listens, or systemd is in trouble; both is none of the mail's business.
     let _ = sd_notify::notify(state);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::limits::{COMMAND_WAIT, CONTENT_PROGRESS, CONTENT_WAIT, NOTHING_DONE};
+use crate::limits::{COMMAND_WAIT, CONTENT_PROGRESS, CONTENT_WAIT, CONTENT_WORTH, NOTHING_DONE};
 
 /// The deadlines of a session. Nothing here reads a clock.
 #[derive(Debug)]
@@ -15,13 +15,15 @@ pub(super) struct Deadlines {
     now: Instant,
     /// Octets of content since the wait began.
     octets: u64,
+    /// Octets of content since something was last done.
+    worth: u64,
     /// The wait began at a time that is not known; it is set when the clock is seen next.
     restart: bool,
 }
 
 impl Deadlines {
     pub(super) fn new(now: Instant) -> Self {
-        Self { wait: now + COMMAND_WAIT, done: now + NOTHING_DONE, now, octets: 0, restart: false }
+        Self { wait: now + COMMAND_WAIT, done: now + NOTHING_DONE, now, octets: 0, worth: 0, restart: false }
     }
 
     /// The caller says what time it is.
@@ -44,15 +46,23 @@ impl Deadlines {
         if self.octets >= CONTENT_PROGRESS {
             self.octets = 0;
             self.wait = self.now + CONTENT_WAIT;
-            self.done = self.now + NOTHING_DONE;
+        }
+        self.worth = self.worth.saturating_add(octets as u64);
+        if self.worth >= CONTENT_WORTH {
+            self.done_something();
         }
     }
 
     /// Something was achieved: a message was taken, a queue was started. The time since the last look at the clock went
     /// into a question, so the waits begin when it is seen next.
     pub(super) fn achieved(&mut self) {
-        self.done = self.now + NOTHING_DONE;
+        self.done_something();
         self.restart = true;
+    }
+
+    fn done_something(&mut self) {
+        self.done = self.now + NOTHING_DONE;
+        self.worth = 0;
     }
 
     /// A question was answered; the client's time begins now, whenever that is.
@@ -99,6 +109,22 @@ mod tests {
         assert!(deadlines.is_over(start + CONTENT_WAIT));
         deadlines.content(512);
         assert!(!deadlines.is_over(start + CONTENT_WAIT));
+    }
+
+    #[test]
+    fn content_that_would_take_days_is_nothing_done() {
+        let start = Instant::now();
+        let ends = |octets_a_minute: usize| {
+            let mut deadlines = Deadlines::new(start);
+            (0..120_u64).find(|minute| {
+                let over = deadlines.is_over(start + Duration::from_secs(60 * minute));
+                deadlines.content(octets_a_minute);
+                over
+            })
+        };
+        assert_eq!(ends(512), Some(30));
+        // 200 octets a second, less than what a satellite telephone has.
+        assert_eq!(ends(12_000), None);
     }
 
     #[test]

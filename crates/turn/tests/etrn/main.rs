@@ -189,6 +189,41 @@ fn authorisation_comes_before_every_other_check() {
     }
 }
 
+/// [1985-5.1-decision] A stranger's `@` or `#` is no way to make us walk over the store: where the rules leave hope that
+/// it is a primary of some queue below, once, and not again for a while; the primary itself is not held up by that.
+#[test]
+fn a_strangers_subtree_costs_no_walk() {
+    let mut only_networks = settings();
+    let friends = DomainTurn { subdomains: true, ..rules(&["198.51.100.0/24"], EtrnReply::Auto) };
+    only_networks.domains.insert(name("below.example"), true, friends);
+    let subtree = EtrnTarget::Subtree(name("below.example"));
+    let group = EtrnTarget::Group("customer42".into());
+    let asked = |house: &House| std::mem::take(&mut house.state().asked);
+
+    let house = House::new();
+    house.desk.reload(only_networks);
+    for target in [&subtree, &group] {
+        assert_eq!(house.ask(&from(STRANGER), target).unwrap_err().code.get(), 459);
+    }
+    assert_eq!(asked(&house), 0);
+    assert!(house.ask(&from(FRIEND), &subtree).is_ok());
+
+    let mut house = House::new();
+    let primaries = FakePrimaries([(name("a.below.example"), PRIMARY.parse().unwrap())].into());
+    house.desk = TurnDesk::new(house.store.clone(), Arc::new(primaries), settings());
+    assert_eq!(house.ask(&from(STRANGER), &subtree).unwrap_err().code.get(), 459);
+    assert!(asked(&house) > 0);
+    for other in ["below.example", "x.below.example", "y.below.example"] {
+        let other = EtrnTarget::Subtree(name(other));
+        assert_eq!(house.ask(&from(STRANGER), &other).unwrap_err().code.get(), 459);
+    }
+    assert_eq!(asked(&house), 0);
+    assert_eq!(house.ask(&from(PRIMARY), &subtree), Ok(EtrnAnswer::PendingCount(20)));
+    house.now += Duration::from_secs(16);
+    assert_eq!(house.ask(&from(PRIMARY), &subtree), Ok(EtrnAnswer::PendingCount(20)));
+    assert_eq!(house.started(), ["a.below.example", "a.below.example"]);
+}
+
 /// [1985-5.1-458] 458 for a hold of any kind, and for a store that cannot; the operator's words stay with us.
 #[test]
 fn holds_and_trouble_are_458() {

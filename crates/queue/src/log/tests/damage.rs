@@ -70,7 +70,7 @@ fn a_record_like_text_in_a_mail_is_content_even_behind_damage() {
     let sim = SimDisk::default();
     let options = LogOptions { segment_size: 1 << 20, inline_max: 64 << 10, ..small() };
     let mut log = Bench::open(&sim, options).unwrap();
-    let first = log.append(1, 1, &octets(1, 3000));
+    let first = log.append(1, 1, &octets(1, 9000));
     let path = segment_path(&log, first);
     // The whole segment as it is, its real header and a real record in it, at every possible alignment …
     let copy = sim.octets(&path)[..8192].to_vec();
@@ -84,7 +84,7 @@ fn a_record_like_text_in_a_mail_is_content_even_behind_damage() {
     let content_at = Header::decode(&header, &segment.magic, probe.offset).unwrap().content_at() as u32;
     let base = log.shared.position().offset + content_at;
     let mut forged = vec![b'y'; 2000];
-    for at in (0..1900).filter(|at| (base + at) % 64 == 0) {
+    for at in (0..1900).filter(|at| (base + at).is_multiple_of(64)) {
         let header = Header::skip(base + at, 64, 64).encode(&segment.magic);
         forged[at as usize..at as usize + 64].copy_from_slice(&header);
     }
@@ -185,4 +185,22 @@ fn foreign_files_in_the_directory_are_left_alone() {
     let log = log.kill();
     assert_eq!((log.scan().0.len(), log.report.segments), (1, 1));
     assert_eq!(sim.octets(&data_dir().join("large/notes")), b"mine");
+}
+
+#[test]
+fn a_torn_tail_is_cut_once_and_reported() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let place = log.append(1, 1, b"content");
+    let path = segment_path(&log, place);
+    let whole = sim.octets(&path);
+    // The next group: its first sector never came, its second did.
+    let torn = [whole.clone(), vec![0; 512], vec![0x55; 512]].concat();
+    sim.plant(&path, &torn);
+    let log = log.kill();
+    assert_eq!((log.report.unclean, log.report.torn_octets, log.report.damaged.len()), (1, 1024, 0));
+    assert_eq!(sim.octets(&path).len(), whole.len() + HEADER, "cut, and ended in order");
+    let log = log.kill();
+    assert_eq!((log.report.unclean, log.report.torn_octets), (0, 0));
+    assert_eq!(log.content(place).unwrap(), b"content");
 }

@@ -1,10 +1,14 @@
 //! Writes and syncs that fail, and disks that are full.
 
+use std::io;
+use std::sync::Weak;
+
 use nix::libc::{EIO, ENOSPC};
 use restante_types::DeliveryState;
 
 use super::*;
 use crate::disk::sim::OpKind;
+use crate::disk::{Access, DiskFile, FileSystemRoom};
 use crate::stats::IntakeHealth;
 
 fn try_one(log: &mut Bench, number: u64) -> Result<Place, StoreError> {
@@ -166,4 +170,86 @@ fn a_full_disk_while_content_comes_in_is_said_and_leaves_no_file() {
         assert_eq!((sim.files().len(), log.shared.spool.used()), (files, 0));
     }
     assert!(log.shared.refusal().is_none(), "one message's trouble does not close intake");
+}
+
+/// A disk that does something at the next sync of a segment.
+#[derive(Debug)]
+struct Meddling {
+    inner: SimDisk,
+    at_sync: Arc<Mutex<Option<Weak<Shared>>>>,
+}
+
+#[derive(Debug)]
+struct MeddlingFile {
+    inner: Arc<dyn DiskFile>,
+    at_sync: Arc<Mutex<Option<Weak<Shared>>>>,
+}
+
+impl DiskFile for MeddlingFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
+    fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
+        self.inner.write_at(octets, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        if let Some(shared) = self.at_sync.lock().unwrap().take().and_then(|weak| weak.upgrade()) {
+            // A mark on the same segment sees the failure of a sync that was this group's, too.
+            shared.fail_segment(shared.position().segment, &"a mark failed");
+        }
+        self.inner.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        self.inner.preallocate(len)
+    }
+    fn punch(&self, from: u64, len: u64) -> io::Result<()> {
+        self.inner.punch(from, len)
+    }
+}
+
+impl Disk for Meddling {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.make_dir(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let at_sync = Arc::clone(&self.at_sync);
+        self.inner.create(path).map(|inner| Arc::new(MeddlingFile { inner, at_sync }) as Arc<dyn DiskFile>)
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        self.inner.open(path, access)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_dir(dir)
+    }
+    fn room(&self, path: &Path) -> io::Result<FileSystemRoom> {
+        self.inner.room(path)
+    }
+}
+
+#[test]
+fn a_group_whose_segment_failed_during_its_sync_is_not_acknowledged() {
+    let at_sync = Arc::new(Mutex::new(None));
+    let disk = Arc::new(Meddling { inner: SimDisk::default(), at_sync: Arc::clone(&at_sync) });
+    let mut log = Bench::open_in(disk, &data_dir(), small(), Arc::new(runtime())).unwrap();
+    let first = log.append(1, 1, b"first");
+    *at_sync.lock().unwrap() = Some(Arc::downgrade(&log.shared));
+    assert!(try_one(&mut log, 2).is_err());
+    log.now += Duration::from_secs(5);
+    assert!(log.append(3, 1, b"third").segment > first.segment);
+    assert_eq!(log.scan().0.len(), 2);
 }

@@ -152,3 +152,28 @@ fn trouble_with_one_large_file_refuses_that_message_alone() {
         assert_eq!(after.scan().0.len(), 2);
     }
 }
+
+#[test]
+fn a_file_does_not_go_before_the_mark_that_says_so_is_on_the_disk() {
+    for sync_fails in [false, true] {
+        let sim = SimDisk::default();
+        let mut log = Bench::open(&sim, small()).unwrap();
+        let place = log.append(1, 1, &octets(1, 5000));
+        let segment = log.shared.segment(place.segment).unwrap();
+        while log.append(2, 1, &octets(2, 900)).segment == place.segment {}
+        // Another thread has written a mark and is about to sync it.
+        let file = log.shared.markers.get(&segment).unwrap();
+        let mark = Mark { place, recipient: 0, state: StateByte::PURGED };
+        crate::log::recover::write_mark(&*file, &segment, &mark).unwrap();
+        if sync_fails {
+            sim.fail(OpKind::Sync, 0, 1, EIO);
+        }
+        log.forget([place]);
+        assert_eq!(names(&sim, "large").len(), usize::from(sync_fails));
+        for loss in Loss::EVERY {
+            let after = Bench::open(&sim.after_power_loss(loss, 1), small()).unwrap();
+            let found = after.read(place).ok().filter(|message| !message.states[0].is_done());
+            assert!(found.is_none() || after.content(place).is_ok(), "{loss:?}");
+        }
+    }
+}

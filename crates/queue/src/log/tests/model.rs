@@ -33,7 +33,7 @@ impl Known {
 }
 
 /// Everything handed in so far, over all the lives of a log.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     messages: BTreeMap<QueueId, Expected>,
     next: u64,

@@ -10,6 +10,9 @@ use super::*;
 use crate::disk::sim::{Loss, OpKind};
 
 const SEEDS: u64 = 2000;
+/// Seeds that found something once. 20908: marks set aside were removed before their segment was gone for good.
+/// 54196: a large file was removed because of a mark that had not reached the disk.
+const FOUND: [u64; 2] = [20_908, 54_196];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -55,12 +58,13 @@ fn run(seed: u64, runtime: &Arc<Runtime>) {
     }
 }
 
+/// [5321-4.2.5]
 #[test]
 fn every_receipt_outlives_the_loss_of_power() {
     let runtime = Arc::new(runtime());
-    let seeds = match number("RESTANTE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("RESTANTE_SEEDS").unwrap_or(SEEDS),
+    let seeds: Vec<u64> = match number("RESTANTE_SEED") {
+        Some(seed) => vec![seed],
+        None => FOUND.into_iter().chain(0..number("RESTANTE_SEEDS").unwrap_or(SEEDS)).collect(),
     };
     for seed in seeds {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &runtime)));
@@ -86,6 +90,69 @@ fn the_first_group_at_every_single_operation() {
             let found = sim.after_power_loss(loss, seed);
             let log = Bench::open_in(Arc::new(found), &data_dir(), small(), Arc::clone(&runtime)).unwrap();
             model.check(&log);
+        }
+    }
+}
+
+/// Dead records are joined and their blocks punched, with the power lost at every step of it.
+#[test]
+fn giving_room_back_at_every_single_operation() {
+    let runtime = Arc::new(runtime());
+    let options = LogOptions { segment_size: 32 << 10, sweep_octets: u64::MAX, ..small() };
+    let mut punched = 0;
+    for seed in 0..60 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        for off_at in 0.. {
+            let (sim, mut model) = (SimDisk::default(), Model::default());
+            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+            let mut log = Bench::open_in(disk, &data_dir(), options.clone(), Arc::clone(&runtime)).unwrap();
+            let mut work = StdRng::seed_from_u64(seed);
+            for _ in 0..40 {
+                model.append(&mut log, &mut work);
+            }
+            for _ in 0..10 + seed % 30 {
+                model.mark(&mut log, &mut work);
+            }
+            let before = sim.ops();
+            sim.power_off_at(before + off_at + 1);
+            model.forget(&mut log);
+            let done = sim.ops() < before + off_at + 1;
+            let found = sim.after_power_loss(Loss::EVERY[rng.random_range(0..4)], rng.random());
+            let log = Bench::open_in(Arc::new(found), &data_dir(), options.clone(), Arc::clone(&runtime));
+            model.check(&log.unwrap());
+            if done {
+                punched += u64::from(sim.punched() > 0);
+                break;
+            }
+        }
+    }
+    assert!(punched > 30, "the test wants something to be given back: {punched}");
+}
+
+/// A torn group is mended, with the power lost again at every step of it.
+#[test]
+fn mending_at_every_single_operation() {
+    let runtime = Arc::new(runtime());
+    let open =
+        |sim: &SimDisk| Bench::open_in(Arc::new(sim.clone()), &data_dir(), small(), Arc::clone(&runtime));
+    for seed in 0..300 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (sim, mut model) = (SimDisk::default(), Model::default());
+        sim.power_off_at(rng.random_range(4..40));
+        let mut log = open(&sim).unwrap();
+        while log.shared.refusal().is_none() {
+            model.append(&mut log, &mut rng);
+            model.mark(&mut log, &mut rng);
+        }
+        let torn = sim.after_power_loss(Loss::Random, seed);
+        for off_at in 1.. {
+            let again = torn.after_power_loss(Loss::None, 0);
+            again.power_off_at(off_at);
+            let mended = open(&again).is_ok();
+            model.clone().check(&open(&again.after_power_loss(Loss::Random, rng.random())).unwrap());
+            if mended {
+                break;
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use restante_agent::{Expect, HostPort, Local, Login, Protocol, Schedule, ServerSettings, Settings};
@@ -21,7 +20,7 @@ const USUAL: Duration = Duration::from_secs(15 * 60);
 pub(super) fn read(file: &Path, machine: &Machine) -> (Option<Settings>, Report) {
     let report = RefCell::new(Report::default());
     let settings = match text_of(file) {
-        Ok(text) => parse(&Source { file: Arc::from(file), text }, machine, &report),
+        Ok(text) => parse(&Source::new(file, text), machine, &report),
         Err(error) => {
             report.borrow_mut().unreadable(file.to_owned(), &error);
             None
@@ -31,9 +30,9 @@ pub(super) fn read(file: &Path, machine: &Machine) -> (Option<Settings>, Report)
 }
 
 fn parse(source: &Source, machine: &Machine, report: &RefCell<Report>) -> Option<Settings> {
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let (table, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
-        let place = error.span().map_or_else(|| Place::whole(&source.file), |span| source.place(span.start));
+        let place = error.span().map_or_else(|| Place::whole(source.file()), |span| source.place(span.start));
         report.borrow_mut().error(&place, error.message(), "this is no TOML; see https://toml.io");
     }
     if !errors.is_empty() {
