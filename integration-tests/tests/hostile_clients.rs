@@ -95,7 +95,7 @@ fn memory_stays_what_it_is_under_load() {
         each.expect("EHLO client.example", "250");
         envelope(each);
         each.expect("DATA", "354");
-        each.raw(&sample(1, 60_000));
+        each.raw(&sample(1, 300_000));
     }
     let busy = resident(&daemon).saturating_sub(before);
     assert!(busy < 400 * 160, "400 sessions with content have {busy} KiB");

@@ -33,7 +33,7 @@ impl ContentBuffer {
     pub fn append(&mut self, octets: &[u8]) {
         self.crc = crc32c::crc32c_append(self.crc, octets);
         self.memory.extend_from_slice(octets);
-        self.share.resize(self.memory.len() as u64);
+        self.share.resize(self.memory.capacity() as u64);
     }
 
     /// Octets so far.
@@ -51,7 +51,9 @@ impl ContentBuffer {
     /// Whether enough is in memory that some should go to the file.
     #[must_use]
     pub fn wants_relief(&self) -> bool {
-        self.spool.as_ref().is_some_and(|spool| self.memory.len() > spool.relief_at())
+        // What goes to a file anyway needs no more than a piece in memory.
+        let most = if self.file.is_some() { PIECE } else { usize::MAX };
+        self.spool.as_ref().is_some_and(|spool| self.memory.len() >= spool.relief_at().min(most))
     }
 
     /// Moves what is in memory to the temporary file.
@@ -87,6 +89,7 @@ impl ContentBuffer {
         let work = tokio::task::spawn_blocking(move || {
             let file = write_out(&spool, file, &memory, last)?;
             memory.clear();
+            memory.shrink_to(PIECE);
             Ok((memory, file))
         });
         let done =
@@ -94,7 +97,7 @@ impl ContentBuffer {
         match done {
             Ok((memory, file)) => {
                 (self.memory, self.file) = (memory, Some(file));
-                self.share.resize(0);
+                self.share.resize(self.memory.capacity() as u64);
                 Ok(())
             }
             Err(error) => {
