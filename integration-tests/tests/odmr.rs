@@ -23,13 +23,14 @@ fn fetchmail(port: u16, smtp: u16, password: &str, domains: &str) -> (Option<i32
     let home = tempfile::tempdir().expect("a temporary directory");
     let rc = home.path().join("rc");
     let text = format!(
-        "poll 127.0.0.1 protocol ODMR service {port} sslproto ''\n\
-         user \"example-org\" password \"{password}\" fetchdomains {domains} smtphost 127.0.0.1/{smtp}\n"
+        "poll 127.0.0.1 protocol ODMR service {port} user \"example-org\" password \"{password}\" \
+         fetchdomains {domains} sslproto '' smtphost 127.0.0.1/{smtp}\n"
     );
     std::fs::write(&rc, text).expect("the file can be written");
     std::fs::set_permissions(&rc, std::fs::Permissions::from_mode(0o600)).expect("a file of our own");
     let mut fetchmail = command(Peer::Fetchmail);
     fetchmail.arg("-f").arg(&rc).args(["-v", "--nosyslog"]);
+    fetchmail.arg("--pidfile").arg(home.path().join("pid"));
     fetchmail.env("HOME", home.path()).env("FETCHMAILHOME", home.path());
     let output = run_peer(&mut fetchmail, LIMIT);
     let said = [output.stdout, output.stderr].concat();
@@ -67,9 +68,11 @@ fn fetchmail_without_the_right_gets_nothing() {
     let provider = provider();
     let _sent = provider.fill([700]);
     let postfix = Postfix::start();
-    for (password, domains) in [("wrong", "example.org"), (provider.password(), "example.org,example.com")] {
+    for (password, domains, refusal) in
+        [("wrong", "example.org", "535 "), (provider.password(), "example.org example.com", "450 ")]
+    {
         let (code, said) = fetchmail(provider.odmr(), postfix.port(), password, domains);
-        assert_ne!(code, Some(0), "{said}");
+        assert!(code != Some(0) && said.contains(refusal), "{code:?}: {said}");
     }
     assert_eq!((provider.daemon.waiting("example.org"), postfix.mailbox().len()), (1, 0));
 }
@@ -83,6 +86,7 @@ fn fetchmail_whose_mail_server_is_missing_loses_nothing() {
     let _sent = provider.fill([700, 800]);
     let nobody = restante_integration_tests::free_port();
     let (_, said) = fetchmail(provider.odmr(), nobody, provider.password(), "example.org");
+    assert!(said.contains("OK now reversing"), "{said}");
     let waits = eventually(LIMIT, || provider.daemon.waiting("example.org") == 2);
     assert!(waits, "{} wait: {said}", provider.daemon.waiting("example.org"));
 }

@@ -114,6 +114,8 @@ fn fetchmail(daemon: &Daemon, domains: &str) -> (Option<i32>, String) {
         .arg("-f")
         .arg(&rc)
         .args(["-v", "--nosyslog"])
+        .arg("--pidfile")
+        .arg(home.path().join("pid"))
         .env("HOME", home.path())
         .env("FETCHMAILHOME", home.path());
     let output = run_peer(&mut fetchmail, LIMIT);
