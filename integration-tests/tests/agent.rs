@@ -240,8 +240,8 @@ fn seed_of(content: &[u8]) -> usize {
     line.parse().expect("a number")
 }
 
-/// Kills one side in the middle of collections, until everything has come; how many messages came twice.
-fn killed(mut kill_one: impl FnMut(&mut Provider, &mut std::process::Child)) {
+/// Kills one side in the middle of collections, until everything has come; says how many messages came twice.
+fn killed(mut kill_one: impl FnMut(&mut Provider, &mut std::process::Child)) -> String {
     let mut provider = Provider::usual();
     let total = 150;
     let sent = provider.fill((0..total).map(|seed| 300 + seed * 401));
@@ -269,25 +269,27 @@ fn killed(mut kill_one: impl FnMut(&mut Provider, &mut std::process::Child)) {
         *arrived.entry(seed).or_default() += 1;
     }
     let doubled: usize = arrived.values().map(|count| count - 1).sum();
-    println!("{kills} kills: {total} sent, {} arrived, {doubled} twice", arrived.len());
     assert_eq!(arrived.len(), total, "none lost");
     // What was taken here and whose answer the provider never saw, or had not yet settled, comes again.
     assert!(doubled <= kills * 64, "{doubled}");
+    format!("{kills} kills: {total} sent, {} arrived, {doubled} twice", arrived.len())
 }
 
 #[test]
 fn kill_9_of_the_agent_in_the_middle_loses_nothing() {
-    killed(|_, child| {
+    let said = killed(|_, child| {
         let _ = child.kill();
     });
+    println!("{said}");
 }
 
 #[test]
 fn kill_9_of_the_provider_in_the_middle_loses_nothing() {
-    killed(|provider, _| {
+    let said = killed(|provider, _| {
         provider.daemon.kill();
         provider.daemon.run();
     });
+    println!("{said}");
 }
 
 #[test]
@@ -304,4 +306,81 @@ fn a_second_collection_waits_for_nobody_and_leaves() {
     assert!(said["reason"].as_str().is_some_and(|reason| reason.contains("under way")), "{said}");
     assert_eq!(first.wait().expect("a child can be waited for").code(), Some(0));
     assert_eq!(sink.count(), 40);
+}
+
+/// Starts a daemon whose ordinary listener serves ATRN and TURN too, to who is allowed to.
+fn ordinary(account: &[&str]) -> Provider {
+    Provider::start(DaemonOptions { listen: "atrn = true".into(), ..DaemonOptions::default() }, "", account)
+}
+
+#[test]
+fn turn_and_atrn_on_the_ordinary_port() {
+    let provider = ordinary(&["--turn"]);
+    for protocol in ["turn", "atrn"] {
+        let sent = provider.fill([900, 1900]);
+        let agent = with_maildir(provider.agent("maildir:MAILDIR", &format!("protocol = \"{protocol}\"")));
+        let text = std::fs::read_to_string(agent.config()).expect("it was written");
+        let (odmr, smtp) =
+            (format!(":{}\"", provider.odmr()), format!(":{}\"", provider.daemon.ports().smtp));
+        std::fs::write(agent.config(), text.replace(&odmr, &smtp)).expect("it can be written");
+        let (code, said) = agent.collected();
+        assert_eq!((code, said["messages"].as_u64()), (Some(0), Some(2)), "{protocol}: {said}");
+        assert!(without(agent.maildir("box")) == sorted(sent), "{protocol}");
+        // Nothing held: TURN turns all the same, ATRN says 453.
+        let (code, said) = agent.collected();
+        assert_eq!((code, said["result"].as_str()), (Some(0), Some("no-mail")), "{protocol}: {said}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_enough() {
+    if !have("a_client_certificate_is_enough", &[Peer::Openssl]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (certificate, key) = (dir.path().join("crt"), dir.path().join("key"));
+    let mut openssl = restante_integration_tests::command(Peer::Openssl);
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-subj", "/CN=primary", "-days", "2", "-out"]).arg(&certificate).arg("-keyout").arg(&key);
+    assert!(openssl.output().is_ok_and(|output| output.status.success()));
+    let mut openssl = restante_integration_tests::command(Peer::Openssl);
+    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&certificate);
+    let said = openssl.output().expect("openssl runs").stdout;
+    let fingerprint =
+        String::from_utf8_lossy(&said).trim().rsplit('=').next().unwrap_or_default().replace(':', "");
+    let fingerprint = format!("sha256:{}", fingerprint.to_lowercase());
+    let provider = Provider::start(DaemonOptions::default(), "", &["--client-certificate", &fingerprint]);
+    let sent = provider.fill([900]);
+    let agent = with_maildir(provider.agent("maildir:MAILDIR", ""));
+    let text = std::fs::read_to_string(agent.config()).expect("it was written");
+    let lines = text.lines().filter(|line| !line.starts_with("secret-file") && !line.starts_with("account"));
+    let pair =
+        format!("client-certificate = \"{}\"\nclient-key = \"{}\"\n", certificate.display(), key.display());
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n" + &pair;
+    std::fs::write(agent.config(), text).expect("it can be written");
+    let (code, said) = agent.collected();
+    assert_eq!((code, said["messages"].as_u64()), (Some(0), Some(1)), "{said}");
+    assert!(without(agent.maildir("box")) == sent);
+    assert!(provider.daemon.log().contains("EXTERNAL"));
+}
+
+#[test]
+fn a_large_message_costs_no_memory() {
+    let provider = Provider::usual();
+    let _sent = provider.fill([45_000_000]);
+    let behaviour = Behaviour { slowness: Duration::from_millis(200), ..Behaviour::default() };
+    let sink = Sink::start(0, behaviour);
+    let agent = provider.agent(&format!("127.0.0.1:{}", sink.port()), "");
+    let mut child = agent.collecting();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let ended = eventually(LIMIT, || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        most = most.max(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0));
+        child.try_wait().expect("a child can be waited for").is_some()
+    });
+    assert!(ended && sink.count() == 1);
+    assert!(most > 1000 && most < 40_000, "{most} KiB at most, for a message of 44000");
+    println!("{most} KiB at most");
 }
