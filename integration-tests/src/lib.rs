@@ -5,14 +5,18 @@
 
 #![expect(clippy::panic, clippy::print_stderr, reason = "test code says loudly what is wrong")]
 
+mod agent;
 mod client;
 mod daemon;
+mod dovecot;
 mod peers;
 mod postfix;
 mod sink;
 
+pub use agent::{Agent, Provider};
 pub use client::{Client, connect};
 pub use daemon::{Daemon, DaemonOptions, Ports, binary, free_port};
+pub use dovecot::Dovecot;
 pub use peers::{Peer, command, have, run_peer};
 pub use postfix::Postfix;
 pub use sink::{Accepted, Behaviour, Sink};
@@ -55,6 +59,28 @@ pub fn without_received(content: &[u8]) -> Vec<u8> {
             return content[at..].to_vec();
         }
     }
+}
+
+/// A file with the line ends of this system, with those of the wire.
+fn with_crlf(text: &[u8]) -> Vec<u8> {
+    let mut crlf = Vec::with_capacity(text.len() + text.len() / 40);
+    for line in text.split_inclusive(|octet| *octet == b'\n') {
+        crlf.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        crlf.extend_from_slice(b"\r\n");
+    }
+    crlf
+}
+
+/// What stands behind the first header field.
+fn after_field(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(end) = text[at..].iter().position(|octet| *octet == b'\n') {
+        at += end + 1;
+        if !matches!(text.get(at), Some(b' ' | b'\t')) {
+            break;
+        }
+    }
+    &text[at..]
 }
 
 /// A message of about `size` octets whose every line is different, with lines that dot-stuffing must treat.

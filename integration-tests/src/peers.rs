@@ -19,6 +19,8 @@ pub enum Peer {
     Fetchmail,
     /// sendmail's `etrn` is a script of that package; this one is openssl for TLS by hand
     Openssl,
+    /// Dovecot with its LMTP server; needs root, as its master does
+    Dovecot,
     /// mke2fs, for small file systems that fill up
     Mke2fs,
 }
@@ -32,6 +34,7 @@ impl Peer {
             Self::Postfix => "postfix",
             Self::Fetchmail => "fetchmail",
             Self::Openssl => "openssl",
+            Self::Dovecot => "dovecot",
             Self::Mke2fs => "mke2fs",
         }
     }
@@ -45,7 +48,8 @@ impl Peer {
 
     fn usable(self) -> bool {
         let root = nix::unistd::geteuid().is_root();
-        self.path().is_some() && (root || !matches!(self, Self::Postfix))
+        let lmtp = !matches!(self, Self::Dovecot) || PathBuf::from("/usr/lib/dovecot/lmtp").exists();
+        self.path().is_some() && lmtp && (root || !matches!(self, Self::Postfix | Self::Dovecot))
     }
 }
 

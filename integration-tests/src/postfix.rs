@@ -136,29 +136,14 @@ impl Postfix {
     #[must_use]
     pub fn as_received(path: &Path) -> Vec<u8> {
         let text = std::fs::read(path).expect("a delivered file can be read");
-        let mut crlf = Vec::with_capacity(text.len() + text.len() / 40);
-        for line in text.split_inclusive(|octet| *octet == b'\n') {
-            crlf.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-            crlf.extend_from_slice(b"\r\n");
-        }
+        let crlf = crate::with_crlf(&text);
         let mut rest = crlf.as_slice();
         for field in [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:"] {
             assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
-            rest = after_field(rest);
+            rest = crate::after_field(rest);
         }
         rest.to_vec()
     }
-}
-
-fn after_field(text: &[u8]) -> &[u8] {
-    let mut at = 0;
-    while let Some(end) = text[at..].iter().position(|octet| *octet == b'\n') {
-        at += end + 1;
-        if !matches!(text.get(at), Some(b' ' | b'\t')) {
-            break;
-        }
-    }
-    &text[at..]
 }
 
 fn open_to_all(path: &Path) {

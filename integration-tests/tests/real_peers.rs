@@ -109,6 +109,8 @@ fn fetchmail(daemon: &Daemon, domains: &str) -> (Option<i32>, String) {
         .arg("-f")
         .arg(&rc)
         .args(["-v", "--nosyslog"])
+        .arg("--pidfile")
+        .arg(home.path().join("pid"))
         .env("HOME", home.path())
         .env("FETCHMAILHOME", home.path());
     // As root it would use one pid file for the whole machine, and refuse to run twice.

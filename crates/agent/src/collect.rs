@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use restante_net::Stop;
 use restante_types::Domain;
 use tokio::sync::watch;
@@ -45,7 +45,7 @@ pub async fn collect(
         Ok(None) => return (Tally::default(), Err(Failure::Busy)),
         Err(error) => return (Tally::default(), Err(error.into())),
     };
-    let (began, clock) = (Timestamp::now(), Instant::now());
+    let (began, clock) = (now(), Instant::now());
     let (tally, result) = Box::pin(visit_and_receive(server, context, shown)).await;
     show(shown, Progress::Idle);
     match &result {
@@ -58,7 +58,7 @@ pub async fn collect(
     };
     let written = record(context, server, move |record| {
         let failures = if kind == Kind::Failed { record.failures.saturating_add(1) } else { 0 };
-        let last_success = if kind == Kind::Failed { record.last_success } else { Some(Timestamp::now()) };
+        let last_success = if kind == Kind::Failed { record.last_success } else { Some(now()) };
         let next_run = record.next_run;
         *record = Record {
             last_run: Some(began),
@@ -75,6 +75,12 @@ pub async fn collect(
     }
     drop(held);
     (tally, result)
+}
+
+/// The time as it is written down: to the second.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Second).unwrap_or(now)
 }
 
 /// Changes the record off the threads that carry mail: it is synced to the disk.
@@ -114,6 +120,9 @@ async fn visit_and_receive(
             let receiving = reversed::receive(stream, &server.domains, &context.hostname, local, stop, shown);
             let (tally, result) = Box::pin(receiving).await;
             let kind = if tally.messages == 0 { Kind::NoMail } else { Kind::Collected };
+            // A stop lets the message that was coming in come to its end; there may be more.
+            let stopped = *context.stop.borrow() != Stop::Run;
+            let result = result.and_then(|()| if stopped { Err(Failure::Stopped) } else { Ok(()) });
             (tally, result.map(|()| kind))
         }
     }

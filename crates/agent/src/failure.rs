@@ -150,12 +150,12 @@ fn ended(end: &End) -> Class {
     }
 }
 
-/// [4954-6-client] 4yz to AUTH is about the server's own troubles.
+/// [4954-6-agent] 4yz to AUTH is about the server's own troubles.
 fn login(reply: &Reply) -> Class {
     if reply.severity() == Severity::Transient { Class::TryAgain } else { Class::NotAllowed }
 }
 
-/// [2645-7-client] 450 is a refusal that the server may mean for ever or for now; what is said of security is for ever.
+/// [2645-7-agent] 450 is a refusal that the server may mean for ever or for now; what is said of security is for ever.
 fn refused(reply: &Reply) -> Class {
     let security = reply.enhanced.is_some_and(|code| code.1 == 7);
     match (reply.severity(), reply.code.get()) {
@@ -166,7 +166,7 @@ fn refused(reply: &Reply) -> Class {
     }
 }
 
-/// [1985-5.1-client] judged by the first digit, then by the code.
+/// [1985-5.1-agent] judged by the first digit, then by the code.
 fn etrn(reply: &Reply) -> Class {
     match (reply.severity(), reply.code.get()) {
         (_, 459 | 501 | 530 | 550 | 553 | 554) => Class::NotAllowed,
@@ -179,7 +179,7 @@ fn etrn(reply: &Reply) -> Class {
 mod tests {
     use super::*;
 
-    /// [1985-5.1-client] [2645-7-client] [4954-6-client]
+    /// [1985-5.1-agent] [2645-7-agent] [4954-6-agent]
     #[test]
     fn answers_are_judged_by_their_codes() {
         let etrn =

@@ -50,7 +50,7 @@ pub(crate) async fn receive(
     (tally, result)
 }
 
-/// [2645-5.3-client] PIPELINING and CHUNKING always, the rest as the local side has it.
+/// [2645-5.3-agent] PIPELINING and CHUNKING always, the rest as the local side has it.
 fn offered(local: &LocalSide, hostname: &Domain) -> ServerConfig {
     let has = local.capabilities();
     ServerConfig {
@@ -212,7 +212,7 @@ impl<'a> Reversed<'a> {
         }
     }
 
-    /// [2645-domains] The mail server here trusts us, so nothing gets past that it might send on: no other domain, and no
+    /// [2645-agent-domains] The mail server here trusts us, so nothing gets past that it might send on: no other domain, and no
     /// route in the local part. The error is the address, for the log.
     fn ours(&self, command: RcptCommand) -> Result<Recipient, String> {
         let RcptCommand { path, notify, original } = command;
@@ -225,7 +225,7 @@ impl<'a> Reversed<'a> {
         if known && !routed { Ok(Recipient { mailbox, notify, original }) } else { Err(mailbox.to_string()) }
     }
 
-    /// [5321-4.5.1] without a domain it is the postmaster of the first one.
+    /// [5321-4.5.1-agent] without a domain it is the postmaster of the first one.
     fn postmaster(&self) -> Result<Mailbox, String> {
         let domain = self.domains.first().ok_or("postmaster")?;
         let local = LocalPart::new("postmaster").map_err(|_| "postmaster")?;
@@ -299,7 +299,7 @@ impl<'a> Reversed<'a> {
     }
 }
 
-/// [2034-3] We announce enhanced codes, so each reply has one, also where the local side gave none.
+/// [2034-3-agent] We announce enhanced codes, so each reply has one, also where the local side gave none.
 fn whole(reply: Reply) -> Reply {
     let class = match reply.severity() {
         Severity::Completed => 2,

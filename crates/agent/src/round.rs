@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, Unit, Zoned};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use restante_net::Stop;
@@ -72,9 +72,14 @@ impl Round {
     fn after(&mut self, failure: Option<&Failure>) -> Timestamp {
         let now = self.now();
         let scheduled = later(self.server.schedule.next(&now), jitter(self.server.jitter, &mut self.random));
-        let Some(failure) = failure else {
-            self.failures = 0;
-            return scheduled;
+        let failure = match failure {
+            None => {
+                self.failures = 0;
+                return scheduled;
+            }
+            // Somebody else does what we wanted to do.
+            Some(Failure::Busy) => return scheduled,
+            Some(failure) => failure,
         };
         self.failures = self.failures.saturating_add(1);
         let wait = later(now.timestamp(), back_off(self.failures, &mut self.random));
@@ -83,6 +88,7 @@ impl Round {
     }
 
     async fn announce(&self, next: Timestamp) {
+        let next = next.round(Unit::Second).unwrap_or(next);
         events::waiting(&self.server, next);
         if let Err(error) =
             record(&self.context, &self.server, move |record| record.next_run = Some(next)).await

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,7 @@ impl StateFile {
         let written = || {
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&fresh)?;
+            give_to_owner(&file, directory(&self.path))?;
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&fresh, &self.path)?;
@@ -170,7 +171,8 @@ impl StateFile {
             DirBuilder::new().recursive(true).mode(0o750).create(parent).map_err(at(parent))?;
         }
         let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        opened.map(|file| (path.clone(), file)).map_err(at(&path))
+        let given = opened.and_then(|file| give_to_owner(&file, parent).map(|()| file));
+        given.map(|file| (path.clone(), file)).map_err(at(&path))
     }
 
     fn sibling(&self, suffix: &str) -> PathBuf {
@@ -179,6 +181,15 @@ impl StateFile {
         name.push(suffix);
         self.path.with_file_name(name)
     }
+}
+
+/// A hook that runs as root must leave nothing that the agent, as a user of its own, could not open.
+fn give_to_owner(file: &File, directory: &Path) -> io::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(directory)?;
+    std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 fn directory(path: &Path) -> &Path {
@@ -230,6 +241,24 @@ mod tests {
         assert!(state.collecting("../../other").unwrap().is_some());
         drop(first);
         assert!(state.collecting("mx2.example.net:366").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_root_leaves_behind_is_its_directorys_owners() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(12_345), Some(12_346)).unwrap();
+        let state = StateFile::new(dir.path().join("state.json"));
+        state.change("a", |record| record.failures = 1).unwrap();
+        drop(state.collecting("a").unwrap());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+        for entry in left {
+            let known = entry.metadata().unwrap();
+            assert_eq!((known.uid(), known.gid()), (12_345, 12_346), "{entry:?}");
+        }
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Stream {
         Ok(Self { io: Io::Client(Box::new(tls)), peer: self.peer, facts, names: Vec::new() })
     }
 
-    /// [9266-2] `tls-exporter`; [9266-4.2] only where TLS is 1.3.
+    /// [9266-2] `tls-exporter`, and only where TLS is 1.3 (RFC 9266 4.2).
     pub(crate) fn binding(&self) -> Option<[u8; 32]> {
         const LABEL: &[u8] = b"EXPORTER-Channel-Binding";
         let is_new = |state: &CommonState| state.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);

@@ -94,7 +94,7 @@ impl Turning {
     /// Gets everything ready for a client that may collect.
     ///
     /// # Errors
-    /// The refusal: for ATRN 451, for TURN 502.
+    /// The refusal: for ATRN 451 [2645-7-451], for TURN 502.
     pub(crate) async fn prepare(&self, wanted: &Reversal, collect: Collect) -> Result<Ready, Reply> {
         let (cause, refusal) = match wanted {
             Reversal::Atrn(_) => (DrainCause::Atrn, replies::not_now()),

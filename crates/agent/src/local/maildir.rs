@@ -183,6 +183,7 @@ mod tests {
         entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
     }
 
+    /// [5321-4.4-final]
     #[tokio::test]
     async fn a_message_is_in_new_only_when_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();

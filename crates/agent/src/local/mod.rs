@@ -38,7 +38,7 @@ pub(crate) enum LocalSide {
     /// By SMTP or LMTP.
     Relay(Box<Relay>),
     /// Into files.
-    Maildir(Maildir),
+    Maildir(Box<Maildir>),
 }
 
 impl LocalSide {
@@ -49,7 +49,7 @@ impl LocalSide {
                 Relay::smtp(address.clone(), hostname).await.map(Box::new).map(Self::Relay)
             }
             Local::Lmtp(lmtp) => Relay::lmtp(lmtp.clone(), hostname).await.map(Box::new).map(Self::Relay),
-            Local::Maildir(path) => Maildir::open(path).await.map(Self::Maildir),
+            Local::Maildir(path) => Maildir::open(path).await.map(Box::new).map(Self::Maildir),
         }
     }
 

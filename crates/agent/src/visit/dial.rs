@@ -67,7 +67,7 @@ async fn ready(mut connection: Connection) -> Result<Connection, Failure> {
     }
 }
 
-/// [3207-4.2-client] Nothing goes in clear where TLS is wanted.
+/// [3207-4-agent] Nothing goes in clear where TLS is wanted.
 async fn upgrade(
     mut connection: Connection,
     server: &ServerSettings,

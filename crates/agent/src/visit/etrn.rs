@@ -47,7 +47,7 @@ fn all_or_refused(promises: Vec<Promise>, refused: Vec<(Domain, Reply)>) -> Resu
     if refused.is_empty() { Ok(promises) } else { Err(Failure::Etrn(refused)) }
 }
 
-/// [1985-5.1-client] By the first digit, then by the code, never by the text: servers say 250 with an empty queue. Only the
+/// [1985-5.1-agent] By the first digit, then by the code, never by the text: servers say 250 with an empty queue. Only the
 /// number of 253 is in its text, the first that stands there.
 fn judge(reply: &Reply) -> Option<Promise> {
     match (reply.severity(), reply.code.get()) {
@@ -66,7 +66,7 @@ fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// [1985-5.1-client]
+    /// [1985-5.1-agent]
     #[test]
     fn answers_are_judged_by_digit_and_code() {
         for (code, text, promise) in [

@@ -52,7 +52,7 @@ fn credentials(server: &ServerSettings) -> Result<Option<Credentials>, Failure> 
         return Ok(None);
     }
     let name = login.account.clone().unwrap_or_default();
-    // A password is shown only to whom we know.
+    // [4954-4-agent] A password is shown only to whom we know, and never in clear.
     Ok(Some(Credentials { name, password, external, plain: server.trust.is_verified() }))
 }
 

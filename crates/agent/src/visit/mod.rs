@@ -46,6 +46,7 @@ pub(crate) async fn call(
             let said = connection.session_mut().atrn(Instant::now(), &server.domains);
             if said { turn(connection, "ATRN").await } else { Err(too_many()) }
         }
+        // [821-turn-agent] without domains: those that we take mail for are held to all the same.
         Protocol::Turn => {
             connection.session_mut().turn(Instant::now());
             turn(connection, "TURN").await
@@ -59,12 +60,13 @@ fn too_many() -> Failure {
     Failure::Refused { verb: "ATRN", reply }
 }
 
-/// [2645-5.2.1-client] waits for ten minutes and more, as the client machine's deadlines say. [2645-453-client] No mail is a
+/// [2645-5.2.1-agent] waits for ten minutes and more, as the client machine's deadlines say. [2645-453-agent] No mail is a
 /// success.
 async fn turn(mut connection: Connection, verb: &'static str) -> Result<Answer, Failure> {
     match next_event(&mut connection).await {
         ClientEvent::Turned => match connection.turned() {
             Ok(stream) => Ok(Answer::Turned(stream)),
+            // [2645-early-agent] what came before we have greeted is never read.
             Err(UpgradeError::Early) => Err(Failure::Early("behind the 250 that turned the roles")),
             Err(_) => Err(Failure::Cut("closed right after the roles had turned".to_owned())),
         },
@@ -99,6 +101,7 @@ fn ended(end: End) -> Failure {
     match end {
         End::Protocol(Early) => Failure::Early("behind the answer to STARTTLS"),
         End::Protocol(EarlyTurn) => Failure::Early("behind the 250 that turned the roles"),
+        // [5802-agent] who does not know the account's keys is not the server that we have it with.
         End::Protocol(Auth(error)) => Failure::Imposter(error.to_string()),
         end => Failure::Ended(end),
     }

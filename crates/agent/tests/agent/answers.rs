@@ -4,7 +4,7 @@ use restante_agent::{Class, Failure, Kind, Login, Protocol};
 
 use crate::support::{Behaviour, Bench, Provider, Sink, run, server};
 
-/// [2645-453-client] [2645-7-client]
+/// [2645-453-agent] [2645-7-agent]
 #[tokio::test]
 async fn every_answer_has_its_meaning() {
     for (answer, class) in [
@@ -40,7 +40,7 @@ async fn every_answer_has_its_meaning() {
     }
 }
 
-/// [2645-5.2.1-client] 250 and then nothing but QUIT is "no mail" as well.
+/// [2645-5.2.1-agent] 250 and then nothing but QUIT is "no mail" as well.
 #[tokio::test]
 async fn an_empty_session_is_fine() {
     let sink = Sink::start(Behaviour::default()).await;
@@ -57,7 +57,7 @@ async fn an_empty_session_is_fine() {
     assert_eq!(result.unwrap(), Kind::NoMail);
 }
 
-/// [0821-turn-client]
+/// [821-turn-agent]
 #[tokio::test]
 async fn turn_names_no_domains() {
     let sink = Sink::start(Behaviour::default()).await;
@@ -128,7 +128,7 @@ async fn nobody_there_and_no_such_name() {
     assert!(record.reason.as_ref().unwrap().contains("does-not-exist.invalid"));
 }
 
-/// [4954-4-client] No password in clear, none by CRAM-MD5, whatever the server would like.
+/// [4954-4-agent] No password in clear, none by CRAM-MD5, whatever the server would like.
 #[tokio::test]
 async fn a_password_is_not_shown_in_clear() {
     let bench = Bench::new();
@@ -153,7 +153,7 @@ async fn a_password_is_not_shown_in_clear() {
     }
 }
 
-/// [5802-client] A server that says yes without proof is not the one that we have the account with.
+/// [5802-agent] A server that says yes without proof is not the one that we have the account with.
 #[tokio::test]
 async fn a_server_that_does_not_prove_itself_is_left() {
     let bench = Bench::new();

@@ -10,7 +10,7 @@ fn etrn(settings: &mut ServerSettings) {
     settings.protocol = Protocol::Etrn;
 }
 
-/// [1985-5.1-client]
+/// [1985-5.1-agent]
 #[tokio::test]
 async fn each_domain_is_asked_for_whatever_was_said_before() {
     for (first, second, result, announced) in [

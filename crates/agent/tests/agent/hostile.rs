@@ -48,7 +48,7 @@ async fn replies_without_end() {
     }
 }
 
-/// [2645-early] [2645-5.3-client]
+/// [2645-early-agent] [2645-5.3-agent]
 #[tokio::test]
 async fn who_talks_before_we_have_greeted_is_left() {
     for early in ["EHLO mx2.example.net\r\n", "220 x\r\n", "\r\n", "x"] {

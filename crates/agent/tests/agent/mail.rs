@@ -11,7 +11,7 @@ fn everything() -> Vec<&'static str> {
     vec!["SIZE 3000000", "8BITMIME", "SMTPUTF8", "DSN", "PIPELINING", "CHUNKING"]
 }
 
-/// [2645-5.3-client]
+/// [2645-5.3-agent]
 #[tokio::test]
 async fn messages_come_byte_for_byte_by_data_and_by_chunks() {
     let sink = Sink::start(Behaviour { keywords: everything(), ..Behaviour::default() }).await;
@@ -76,7 +76,7 @@ async fn a_pipelined_group_is_handed_on_in_order() {
     assert_eq!(sink.accepted().len(), 64);
 }
 
-/// [2645-5.3-client] What is offered is what the local side has; PIPELINING and CHUNKING always.
+/// [2645-5.3-agent] What is offered is what the local side has; PIPELINING and CHUNKING always.
 #[tokio::test]
 async fn keywords_are_those_of_the_local_side() {
     for (keywords, has, lacks) in [

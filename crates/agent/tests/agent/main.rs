@@ -1,6 +1,6 @@
 //! The agent against a scripted provider and a scripted mail server behind it, over real sockets.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code says loudly what is wrong")]
+#![expect(clippy::unwrap_used, reason = "test code says loudly what is wrong")]
 
 mod answers;
 mod cuts;

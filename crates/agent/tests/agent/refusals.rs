@@ -4,7 +4,7 @@ use restante_agent::{Class, Failure, Kind};
 
 use crate::support::{Behaviour, Sink, message, run};
 
-/// [2645-domains]
+/// [2645-agent-domains] [5321-4.5.1-agent]
 #[tokio::test]
 async fn foreign_recipients_are_refused_and_never_reach_the_local_side() {
     let sink = Sink::start(Behaviour::default()).await;
@@ -42,6 +42,7 @@ async fn foreign_recipients_are_refused_and_never_reach_the_local_side() {
     assert_eq!(message.recipients, ["RCPT TO:<b@example.org>", "RCPT TO:<postmaster@example.org>"]);
 }
 
+/// [2034-3-agent]
 #[tokio::test]
 async fn the_local_sides_refusals_go_back_as_they_are() {
     let sink = Sink::start(Behaviour {

@@ -40,7 +40,7 @@ async fn collect(
     result
 }
 
-/// [3207-4-client] [8314-3-client]
+/// [3207-4-agent]
 #[tokio::test]
 async fn a_private_authority_or_a_fingerprint_is_trusted() {
     let pair = Pair::new(NAME);
@@ -90,7 +90,7 @@ async fn a_wrong_certificate_is_not_talked_to() {
     }
 }
 
-/// [3207-4.2-client]
+/// [3207-4-agent]
 #[tokio::test]
 async fn nothing_is_said_in_clear_where_tls_is_wanted() {
     let sink = Sink::start(Behaviour::default()).await;

@@ -38,7 +38,8 @@ enum NotReady {
     Stopped(&'static str),
 }
 
-/// Drains a turned connection to its end. Whatever was not answered stays where it was.
+/// Drains a turned connection to its end. [2645-cut] Whatever was not answered stays where it was, and goes with the
+/// customer's next call.
 pub(crate) async fn run(context: Arc<Context>, turned: Turned) {
     let Turned { stream, leases, cause, identity, limits, leash } = turned;
     let (peer, started) = (stream.peer(), Instant::now());
@@ -101,7 +102,7 @@ impl Call<'_> {
         Source { retry: pushed.map(|delivery| delivery.retry.clone()), lease }
     }
 
-    /// [2645-5.3-greeting] The customer greets, then it is an SMTP server like every other; its TLS stands, so
+    /// [2645-5.3-greeting] The customer greets, within five minutes; then it is an SMTP server like every other; its TLS stands, so
     /// STARTTLS is not asked for.
     async fn greeted(&mut self, stream: Stream) -> Result<ClientConnection<Stream>, NotReady> {
         let ready = Box::pin(courier::turned_ready(stream, &self.settings, &self.hop));

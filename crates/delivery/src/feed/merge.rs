@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Inside, Lane, MutexGuard, PoisonError, Room};
 use crate::feed::state::{Head, Step};
 
-/// What a feed may still give.
+/// [2645-limits] What a feed may still give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) messages: u64,

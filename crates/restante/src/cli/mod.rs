@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// are written as \uXXXX.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Configuration file; without it, /etc/restante/restante.toml
+    /// Configuration file; without it, /etc/restante/restante.toml, or /etc/restante/agent.toml for the agent
     ///
     /// Commands that talk to a running server find its admin socket there.
     #[arg(long, global = true, value_name = "FILE", env = "RESTANTE_CONFIG")]

@@ -60,11 +60,7 @@ impl House {
         if tls.is_none() {
             events::no_certificate();
         }
-        let file = KnownDomains::file(&config.top.data_dir);
-        let mut known = KnownDomains::read(&file).unwrap_or_else(|error| {
-            events::known_domains(&file, &error);
-            KnownDomains::default()
-        });
+        let mut known = read_known(&config);
         let change = known.take(settings::names(&config), SystemTime::now().into());
         let current = Arc::new(ArcSwap::from_pointee(Current::new(config)));
         let config = &current.load_full().config;
@@ -304,6 +300,15 @@ async fn read_again(file: &std::path::Path) -> Result<Config, ReloadError> {
 fn findings(report: &Report) -> ReloadError {
     let first = report.findings().next().map(Finding::in_a_line).unwrap_or_default();
     ReloadError::Findings(report.count(Grade::Error), first)
+}
+
+/// The domains of the last good start; none where nobody knows any more.
+fn read_known(config: &Config) -> KnownDomains {
+    let file = KnownDomains::file(&config.top.data_dir);
+    KnownDomains::read(&file).unwrap_or_else(|error| {
+        events::known_domains(&file, &error);
+        KnownDomains::default()
+    })
 }
 
 fn tell_change(change: &Change) {

@@ -24,6 +24,8 @@ type Answers = Arc<dyn Fn(usize) -> Option<&'static str> + Send + Sync>;
 pub(crate) struct Customer {
     greeting: &'static str,
     answers: Answers,
+    /// Recipients of this domain are refused.
+    refuses: &'static str,
     /// The line is dead after so many replies, the greeting included.
     breath: usize,
 }
@@ -46,7 +48,8 @@ impl Session {
 
 impl Customer {
     pub(crate) fn new() -> Self {
-        Self { greeting: "220 customer.example ready", answers: Arc::new(|_| None), breath: usize::MAX }
+        let (greeting, breath) = ("220 customer.example ready", usize::MAX);
+        Self { greeting, answers: Arc::new(|_| None), refuses: "nobody", breath }
     }
 
     pub(crate) fn greeting(self, greeting: &'static str) -> Self {
@@ -58,6 +61,10 @@ impl Customer {
         answers: impl Fn(usize) -> Option<&'static str> + Send + Sync + 'static,
     ) -> Self {
         Self { answers: Arc::new(answers), ..self }
+    }
+
+    pub(crate) fn refusing(self, refuses: &'static str) -> Self {
+        Self { refuses, ..self }
     }
 
     pub(crate) fn breath(self, breath: usize) -> Self {
@@ -94,6 +101,7 @@ impl Customer {
                 line.recipients.clear();
                 "250 ok\r\n"
             }
+            "RCPT" if words[1].contains(self.refuses) => "550 5.1.1 no such user\r\n",
             "RCPT" => {
                 line.recipients.push(words[1].trim_start_matches("TO:").trim_matches(['<', '>']).to_owned());
                 "250 ok\r\n"

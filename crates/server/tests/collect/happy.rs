@@ -102,6 +102,23 @@ async fn a_message_for_two_of_the_domains_comes_once() {
     }
 }
 
+/// What is said about the recipients of one domain is noted there, and not in the other.
+#[tokio::test]
+async fn a_message_for_two_domains_has_an_outcome_in_each() {
+    let world = World::new();
+    world.mail(&["b.example", "a.example"], "A: 1\r\n\r\n").await;
+    world.mail(&["a.example", "b.example"], "A: 2\r\n\r\n").await;
+    let stream = Caller::known(world.odmr(), "ada").await.turn("ATRN").await;
+    let session = Customer::new().refusing("@b.example").take(stream).await;
+    assert!(session.taken.iter().all(|taken| taken.recipients == ["user@a.example"]), "{session:?}");
+    world.until_quiet().await;
+    let last = |name: &str| world.stats(name).last_drain.unwrap();
+    assert_eq!((last("a.example").delivered, last("a.example").failed), (2, 0));
+    assert_eq!((last("b.example").delivered, last("b.example").failed), (0, 2));
+    assert_eq!((world.result("a.example").as_str(), world.waiting()), ("delivered all", 0));
+    assert_eq!(world.result("b.example"), "550 5.1.1 no such user");
+}
+
 // [2645-5.2.1-450] [2645-5.2.1-453]
 #[tokio::test]
 async fn refusals_leave_the_connection_as_it_was() {

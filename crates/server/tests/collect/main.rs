@@ -9,6 +9,7 @@ mod customer;
 mod cuts;
 mod happy;
 mod hostile;
+mod logins;
 mod redial;
 mod turn;
 mod world;

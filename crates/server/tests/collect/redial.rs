@@ -52,7 +52,7 @@ async fn who_shares_a_domain_waits_for_a_drain_under_way() {
     drop(unborn);
 }
 
-/// A drain to the primary that has its connection goes on; whoever calls meanwhile is told to come later.
+/// [2645-7-451] A drain to the primary that has its connection goes on; whoever calls meanwhile is told to come later.
 #[tokio::test]
 async fn a_drain_to_the_primary_is_not_cut_in_two() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

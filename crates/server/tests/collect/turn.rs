@@ -4,7 +4,7 @@ use crate::caller::Caller;
 use crate::customer::Customer;
 use crate::world::World;
 
-/// [821-turn] Off for whom it is not switched on, and never announced.
+/// [821-turn] [821-turn-refused] Off for whom it is not switched on, and never announced.
 #[tokio::test]
 async fn turn_is_for_accounts_that_have_it() {
     let world = World::new();

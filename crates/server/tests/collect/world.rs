@@ -21,8 +21,8 @@ use restante_server::{
 };
 use restante_smtp::ScramKeys;
 use restante_turn::{
-    Account, AccountTurn, Accounts, DomainTurn, Drains, Fingerprint, Install, PrimaryAddresses, StoredSecret,
-    TurnDesk, TurnSettings,
+    Account, AccountTurn, Accounts, DomainTurn, Drains, Fingerprint, Install, Kdf, Pbkdf2, PrimaryAddresses,
+    StoredSecret, TurnDesk, TurnSettings,
 };
 use restante_types::{
     Body, ClientFacts, Domain, DomainMap, Envelope, QueueId, Recipient, ReversePath, UnixMillis,
@@ -94,6 +94,7 @@ pub(crate) struct Plan {
     pub(crate) accounts: Vec<Account>,
     pub(crate) limits: ServerLimits,
     pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) kdf: Option<Box<dyn Kdf>>,
     /// Where drains go that are not over the customer's own connection.
     pub(crate) primary: SocketAddr,
 }
@@ -104,6 +105,7 @@ impl Default for Plan {
             accounts: accounts(),
             limits: ServerLimits::default(),
             client_ca: None,
+            kdf: None,
             primary: "192.0.2.1:25".parse().unwrap(),
         }
     }
@@ -178,7 +180,8 @@ impl World {
             clock: Arc::new(now),
         });
         let desk = TurnDesk::new(Arc::clone(&shared), Arc::new(Nowhere), turn_settings(&plan.accounts));
-        let accounts = Accounts::new(Install::new([7; 32]));
+        let kdf = plan.kdf.unwrap_or_else(|| Box::new(Pbkdf2));
+        let accounts = Accounts::with_kdf(Install::new([7; 32]), kdf);
         accounts.load(plan.accounts);
         let (certificate, key) = make_pair(dir.path());
         let ca = plan.client_ca.map(|file| ClientCa::load(file).unwrap());

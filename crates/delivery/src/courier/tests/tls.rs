@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use restante_net::{Listener, ServerTls, Stream};
 use restante_types::DomainMap;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::Courier;
@@ -37,6 +38,7 @@ struct Front {
     manner: Tls,
     primary: Primary,
     server: Arc<ServerTls>,
+    fingerprint: [u8; 32],
     connections: Mutex<Vec<bool>>,
 }
 
@@ -44,15 +46,16 @@ impl Front {
     fn new(manner: Tls) -> Arc<Self> {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate =
-            rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key);
+            rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (at, key_at) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-        std::fs::write(&at, certificate.unwrap().pem()).unwrap();
+        let fingerprint = Sha256::digest(certificate.der()).into();
+        std::fs::write(&at, certificate.pem()).unwrap();
         std::fs::write(&key_at, key.serialize_pem()).unwrap();
         let server = ServerTls::load(&at, &key_at).unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (primary, connections) = (Primary::new(ALL), Mutex::default());
-        Arc::new(Self { listener, manner, primary, server, connections })
+        Arc::new(Self { listener, manner, primary, server, fingerprint, connections })
     }
 
     async fn serve(self: Arc<Self>) {
@@ -109,7 +112,14 @@ impl Front {
 
 /// Carries three messages to a primary with this manner; the trip, what was taken, and TLS per connection.
 async fn trip(manner: Tls, policy: TlsPolicy) -> (Trip, usize, Vec<bool>) {
-    let front = Front::new(manner);
+    trip_to(Front::new(manner), policy, None).await
+}
+
+async fn trip_to(
+    front: Arc<Front>,
+    policy: TlsPolicy,
+    certificates: Option<Vec<[u8; 32]>>,
+) -> (Trip, usize, Vec<bool>) {
     let serving = tokio::spawn(front.clone().serve());
     let office = Office::with(3).await;
     let hostname: Domain = "mx2.example.net".parse().unwrap();
@@ -126,7 +136,7 @@ async fn trip(manner: Tls, policy: TlsPolicy) -> (Trip, usize, Vec<bool>) {
         .carry(Errand {
             settings: Arc::new(settings),
             tls: policy,
-            certificates: None,
+            certificates: certificates.map(|all| Arc::new(all.into_iter().collect())),
             hop: Hop { name: None, address: front.listener.local().unwrap(), preference: 0 },
             connect_timeout: LIMIT,
             feed: office.owner.feed(),
@@ -184,5 +194,26 @@ async fn what_cannot_be_enforced_is_not_pretended() {
         let (trip, taken, connections) = trip(Tls::Works, policy).await;
         assert!(unused(&trip).starts_with("450 4.7.4"));
         assert_eq!((taken, connections), (0, vec![]));
+    }
+}
+
+/// [1985-requester] Who asked for the mail to come to its address gets it only with the certificate on file, whatever
+/// the policy of the domain says, and never in clear.
+#[tokio::test]
+async fn a_requester_must_show_its_certificate() {
+    let policy = TlsPolicy::Opportunistic;
+    let front = Front::new(Tls::Works);
+    let on_file = Some(vec![[7; 32], front.fingerprint]);
+    assert_eq!(trip_to(front, policy, on_file).await, (Trip::Finished, 3, vec![true]));
+    let (trip, taken, connections) = trip_to(Front::new(Tls::Works), policy, Some(vec![[7; 32]])).await;
+    assert!(unused(&trip).starts_with("450 4.7.5"), "{trip:?}");
+    assert_eq!((taken, connections), (0, vec![true]));
+    for (manner, code) in [(Tls::None, "450 4.7.4"), (Tls::Refuses, "454 4.7.0"), (Tls::Breaks, "450 4.7.5")]
+    {
+        let front = Front::new(manner);
+        let on_file = Some(vec![front.fingerprint]);
+        let (trip, taken, connections) = trip_to(front, policy, on_file).await;
+        assert!(unused(&trip).starts_with(code), "{manner:?}: {trip:?}");
+        assert_eq!((taken, connections), (0, vec![false]), "{manner:?}");
     }
 }

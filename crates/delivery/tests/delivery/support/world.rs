@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use restante_delivery::{
     Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode,
-    NextHop, NoRequesters,
+    NextHop, NoRequesters, Requesters,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
@@ -52,21 +52,30 @@ impl World {
         script: impl Fn(usize, &restante_delivery::Hop) -> Script + Send + Sync + 'static,
     ) -> Self {
         let carrier = Arc::new(ScriptedCarrier::new(script));
-        Self::with_carrier(lookup, delivery, carrier.clone(), carrier)
+        Self::with_carrier(lookup, delivery, (carrier.clone(), carrier), Arc::new(NoRequesters))
+    }
+
+    /// As [`new`](Self::new), with somebody who asks for mail to come to its own address.
+    pub(crate) fn with_requesters(delivery: DomainDelivery, requesters: Arc<dyn Requesters>) -> Self {
+        let carrier = Arc::new(ScriptedCarrier::new(|_, _| Script::default()));
+        let dns = Arc::new(ScriptedDns::new(""));
+        Self::with_carrier(dns, delivery, (carrier.clone(), carrier), requesters)
     }
 
     /// Over real connections to an address.
     pub(crate) fn wired(primary: std::net::SocketAddr, delivery: DomainDelivery) -> Self {
         let delivery = DomainDelivery { primary: NextHop::Literal(primary), ..delivery };
         let unused = Arc::new(ScriptedCarrier::new(|_, _| Script::default()));
-        Self::with_carrier(Arc::new(ScriptedDns::new("")), delivery, Arc::new(Courier::default()), unused)
+        let way: Arc<dyn Carrier> = Arc::new(Courier::default());
+        let dns = Arc::new(ScriptedDns::new(""));
+        Self::with_carrier(dns, delivery, (way, unused), Arc::new(NoRequesters))
     }
 
     fn with_carrier(
         lookup: Arc<dyn Lookup>,
         delivery: DomainDelivery,
-        way: Arc<dyn Carrier>,
-        carrier: Arc<ScriptedCarrier>,
+        (way, carrier): (Arc<dyn Carrier>, Arc<ScriptedCarrier>),
+        requesters: Arc<dyn Requesters>,
     ) -> Self {
         let mut domains = DomainMap::default();
         domains.insert(domain("example.org"), true, delivery);
@@ -79,7 +88,7 @@ impl World {
             settings: settings.clone(),
             lookup,
             carrier: way,
-            requesters: Arc::new(NoRequesters),
+            requesters,
             clock: clock.clone(),
         });
         Self { store, settings, carrier, delivery, clock, domain: domain("example.org") }
