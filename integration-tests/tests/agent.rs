@@ -384,3 +384,49 @@ fn a_large_message_costs_no_memory() {
     assert!(most > 1000 && most < 40_000, "{most} KiB at most, for a message of 44000");
     println!("{most} KiB at most");
 }
+
+/// The files of the first try, as they are but for the ports.
+#[test]
+fn the_try_out_works_as_it_stands() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let etc = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
+    std::fs::create_dir(dir.path().join("etc")).expect("a directory of our own");
+    let (smtp, odmr) = (free_port(), free_port());
+    for name in ["try.toml", "try-accounts.toml", "try-agent.toml", "try-agent.secret"] {
+        let text = std::fs::read_to_string(etc.join(name)).expect("it is there");
+        let text = text.replace(":2525\"", &format!(":{smtp}\"")).replace(":3660\"", &format!(":{odmr}\""));
+        std::fs::write(dir.path().join("etc").join(name), text).expect("it can be written");
+    }
+    let restante = |args: &[&str]| {
+        let mut command = std::process::Command::new(restante_integration_tests::binary());
+        command.args(args).current_dir(dir.path());
+        command
+    };
+    let mut serving = restante(&["serve", "--config", "etc/try.toml"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let collect = || {
+        restante(&["agent", "collect", "--once", "--config", "etc/try-agent.toml"]).output().expect("it runs")
+    };
+    let served = eventually(LIMIT, || {
+        std::net::TcpStream::connect(("127.0.0.1", smtp)).is_ok() && collect().status.success()
+    });
+    let mut outputs = Vec::new();
+    if served {
+        let mut client = restante_integration_tests::connect(smtp);
+        client.expect("EHLO me.example", "250");
+        client.send("me@sender.example", &["you@example.org"], b"Subject: hello\r\n\r\nhello\r\n");
+        outputs = vec![collect(), collect()];
+    }
+    let _ = serving.kill();
+    let _ = serving.wait();
+    let said: Vec<_> =
+        outputs.iter().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).collect();
+    assert!(served && outputs.iter().all(|output| output.status.success()), "{said:?}");
+    assert!(said[0].contains("1 message collected") && said[1].contains("no mail"), "{said:?}");
+    let new = std::fs::read_dir(dir.path().join("restante-mail/new")).expect("a Maildir");
+    let files: Vec<_> =
+        new.flatten().map(|file| std::fs::read_to_string(file.path()).expect("a message")).collect();
+    assert!(files.len() == 1 && files[0].ends_with("Subject: hello\n\nhello\n"), "{files:?}");
+}
