@@ -28,11 +28,8 @@ impl Provider {
     pub fn start(options: DaemonOptions, listen: &str, account: &[&str]) -> Self {
         let odmr = free_port();
         let mut tables = options.tables.clone();
-        write!(
-            tables,
-            "[tls]\nself-signed = true\n[[listen]]\naddress = \"127.0.0.1:{odmr}\"\nservice = \"odmr\"\n{listen}\n"
-        )
-        .expect("a string takes what is written");
+        write!(tables, "[[listen]]\naddress = \"127.0.0.1:{odmr}\"\nservice = \"odmr\"\n{listen}\n")
+            .expect("a string takes what is written");
         let top = format!("{}\naccounts-file = \"accounts.toml\"\n", options.top);
         let mut daemon = Daemon::prepare(&DaemonOptions { top, tables, ..options });
         let secret = daemon.dir().join("secret");
@@ -99,7 +96,7 @@ impl Provider {
     pub fn agent(&self, local: &str, more: &str) -> Agent {
         let lines = format!(
             "address = \"127.0.0.1:{}\"\ndomains = [\"example.org\"]\naccount = \"example-org\"\n\
-             secret-file = \"SECRET\"\nca = \"{}\"\ntls-name = \"mx2.restante.test\"\nlocal = \"{local}\"\n{more}\n",
+             secret-file = \"SECRET\"\nca = \"{}\"\ntls-name = \"mx2.example.net\"\nlocal = \"{local}\"\n{more}\n",
             self.odmr,
             self.certificate().display(),
         );
