@@ -18,6 +18,7 @@ use crate::drain::{Context, Stop};
 use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
 use crate::limits::{LAST_SETTLE, TURNED_WAITING};
+use crate::news::Witness;
 use crate::requester::Requesters;
 use crate::resolve::Lookup;
 use crate::reversals;
@@ -37,6 +38,8 @@ pub struct DeliveryParts {
     pub carrier: Arc<dyn Carrier>,
     /// Who asked for a drain to its own address.
     pub requesters: Arc<dyn Requesters>,
+    /// Who is told what an operator or a domain's owner wants to know.
+    pub witness: Arc<dyn Witness>,
     /// The time.
     pub clock: Clock,
 }
@@ -67,7 +70,7 @@ impl Delivery {
     /// Starts dispatching, the book of primaries and housekeeping. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(parts: DeliveryParts) -> Self {
-        let DeliveryParts { store, settings, lookup, carrier, requesters, clock } = parts;
+        let DeliveryParts { store, settings, lookup, carrier, requesters, witness, clock } = parts;
         let (stop, stopped) = watch::channel(Stop::Run);
         let (book, wanted) = PrimaryBook::new(settings.clone(), store.clone());
         let book_keeper = tokio::spawn(book.clone().keep(lookup.clone(), wanted));
@@ -83,6 +86,7 @@ impl Delivery {
             lookup,
             carrier,
             requesters,
+            witness,
             clock,
             ahead,
             unreached: unreached.clone(),

@@ -18,6 +18,7 @@ use crate::carrier::{Carrier, Certificates};
 use crate::events;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
+use crate::news::{News, Witness};
 use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
 use crate::route::{self, Hop, NoRoute, Ourselves};
@@ -52,6 +53,7 @@ pub(crate) struct Context {
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) carrier: Arc<dyn Carrier>,
     pub(crate) requesters: Arc<dyn Requesters>,
+    pub(crate) witness: Arc<dyn Witness>,
     pub(crate) clock: Clock,
     pub(crate) ahead: AheadBudget,
     pub(crate) unreached: Unreached,
@@ -132,6 +134,8 @@ impl Drain<'_> {
         events::drain_ended(&self.domain, self.cause, &tally, &report.result, started.elapsed());
         if report.misrouted {
             events::misrouted(&self.domain, &report.result);
+            let why = report.result.clone();
+            self.context.witness.tell(News::Misrouted { domain: self.domain.clone(), why });
         }
         let lease = lease?;
         let again = self.context.store.asked_again(&lease);

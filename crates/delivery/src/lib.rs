@@ -11,6 +11,7 @@ mod events;
 mod feed;
 mod housekeeping;
 pub mod limits;
+mod news;
 mod requester;
 mod resolve;
 mod retry;
@@ -29,11 +30,15 @@ pub use carrier::{Carrier, Certificates, Errand, Trip};
 pub use courier::Courier;
 pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
+pub use news::{News, Nobody, Witness};
 pub use requester::{NoRequesters, Requester, Requesters};
 pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
 pub use retry::{RetryList, RetryListError};
 pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route, is_local_address};
-pub use settings::{DeliverySettings, DomainDelivery, Mode, NextHop, NextHopError, SMTP_PORT, TlsPolicy};
+pub use settings::{
+    Circuit, DeliverySettings, DomainDelivery, ForwardClient, Mode, NextHop, NextHopError, Notices, On5xx,
+    SMTP_PORT, Share, TlsPolicy, TlsTrust,
+};
 pub use turned::{Leash, SessionLimits, Turned};
 pub use unreached::Unreached;
 

@@ -1,7 +1,10 @@
 //! What delivery is told by the configuration. Replaced as a whole on reload; a drain keeps what it started with.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -46,16 +49,36 @@ pub struct DomainDelivery {
     pub mode: Mode,
     /// Where to.
     pub primary: NextHop,
+    /// Addresses to connect from, before those of [`DeliverySettings`]; at most one of each family is used.
+    pub source_addresses: Vec<IpAddr>,
+    /// DNS servers of its own (split DNS); none means the general ones.
+    pub resolvers: Vec<SocketAddr>,
     /// What TLS must be.
     pub tls: TlsPolicy,
+    /// Whom we take for the primary, and what we show it.
+    pub trust: TlsTrust,
+    /// How much the primary is told about the client that handed a message in.
+    pub forward_client: ForwardClient,
     /// How long mail waits to be collected before it is parked as expired.
     pub retention: Duration,
     /// The waits between attempts of our own.
     pub retry: RetryList,
     /// Connections of one drain at most; at least one is used.
     pub connections: usize,
-    /// How long parked mail (failed, expired) is kept.
+    /// How long parked mail (failed, expired, dead) is kept.
     pub parked_retention: Duration,
+    /// When the sender is told that a message still waits; `None`: never.
+    pub delay_notice: Option<Duration>,
+    /// Which senders are sent notices.
+    pub notices: Notices,
+    /// What becomes of mail that the primary refuses for good.
+    pub on_5xx: On5xx,
+    /// After an outage the first message goes alone.
+    pub canary: bool,
+    /// Messages per minute at most.
+    pub rate: Option<NonZeroU32>,
+    /// When refusals stop the domain.
+    pub circuit: Circuit,
 }
 
 impl Default for DomainDelivery {
@@ -64,11 +87,21 @@ impl Default for DomainDelivery {
         Self {
             mode: Mode::OnDemand,
             primary: NextHop::Mx,
+            source_addresses: Vec::new(),
+            resolvers: Vec::new(),
             tls: TlsPolicy::Opportunistic,
+            trust: TlsTrust::default(),
+            forward_client: ForwardClient::Off,
             retention: days(14),
             retry: RetryList::default(),
             connections: 8,
             parked_retention: days(30),
+            delay_notice: None,
+            notices: Notices::Verified,
+            on_5xx: On5xx::Notice,
+            canary: true,
+            rate: None,
+            circuit: Circuit::default(),
         }
     }
 }
@@ -104,6 +137,78 @@ impl TlsPolicy {
     #[must_use]
     pub const fn is_supported(self) -> bool {
         matches!(self, Self::Opportunistic | Self::Require)
+    }
+}
+
+/// Whom we take for the primary where certificates are looked at, and what we show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsTrust {
+    /// Certificates of the authorities that count, PEM; `None`: those of this system.
+    pub authorities: Option<PathBuf>,
+    /// The name that its certificate must have; `None`: that of the next hop.
+    pub name: Option<Domain>,
+    /// SHA-256 of certificates: where there are any, one of them must be shown, and that is enough.
+    pub fingerprints: BTreeSet<[u8; 32]>,
+    /// Our own certificate with its chain, and its key, both PEM.
+    pub shown: Option<(PathBuf, PathBuf)>,
+}
+
+/// How much the primary is told about the client that handed a message in, where it offers to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardClient {
+    /// Nothing.
+    #[default]
+    Off,
+    /// XCLIENT: the primary treats the session as that client's.
+    Xclient,
+    /// XFORWARD: for the primary's log only.
+    Xforward,
+}
+
+/// Which senders are sent notices about their mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notices {
+    /// Every sender.
+    All,
+    /// Senders that SPF or DKIM vouched for when the message came in.
+    #[default]
+    Verified,
+    /// Nobody.
+    None,
+}
+
+/// What becomes of mail that the primary refuses for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum On5xx {
+    /// The sender is told, where `notices` allows it; otherwise it is kept as a dead letter.
+    #[default]
+    Notice,
+    /// It is parked for the operator; nobody is told.
+    Hold,
+}
+
+/// So many recipients refused for good, of so many that were answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Refused; at least 1, at most `of`.
+    pub refused: u32,
+    /// Answered.
+    pub of: u32,
+}
+
+/// When refusals stop a domain: a primary that came back half-configured must not cost its owner mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circuit {
+    /// Of the first recipients after an outage; `None`: these are not looked at on their own.
+    pub first: Option<Share>,
+    /// Of every so many after that; `None`: never.
+    pub steady: Option<Share>,
+}
+
+impl Default for Circuit {
+    /// 5 of the first 10, 20 of every 100.
+    fn default() -> Self {
+        Self { first: Some(Share { refused: 5, of: 10 }), steady: Some(Share { refused: 20, of: 100 }) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_delivery::{
-    Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters,
+    Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters, Nobody,
 };
 use restante_queue::{
     Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, NewMessage,
@@ -53,6 +53,7 @@ impl House {
             lookup: Arc::new(ScriptedDns::new("")),
             carrier: Arc::new(Courier::default()),
             requesters: Arc::new(NoRequesters),
+            witness: Arc::new(Nobody),
             clock,
         });
         Self { store, delivery: Some(delivery), domain: domain("example.org"), mode, _directory: directory }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
 use restante_delivery::{
-    Courier, Delivery, DeliveryParts, DeliverySettings, Lookup, PrimaryBook, SystemLookup,
+    Courier, Delivery, DeliveryParts, DeliverySettings, Lookup, Nobody, PrimaryBook, SystemLookup,
 };
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
@@ -76,6 +76,7 @@ impl House {
             lookup: lookup.clone(),
             carrier: Arc::new(Courier::default()),
             requesters: Arc::new(Hops(collectors.hops.clone())),
+            witness: Arc::new(Nobody),
             clock: Arc::new(|| SystemTime::now().into()),
         });
         let primaries = Arc::new(Book(delivery.book()));

@@ -81,6 +81,7 @@ pub(crate) fn delivery(config: &Config) -> DeliverySettings {
             retry: rules.retry.clone(),
             connections: rules.connections,
             parked_retention: rules.parked_retention.0,
+            ..DomainDelivery::default()
         }),
     }
 }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use restante_delivery::{
     Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Found, Lookup, LookupError, Mx,
-    NextHop, NoRequesters,
+    NextHop, NoRequesters, Nobody,
 };
 use restante_net::{ClientCa, ServerTls};
 use restante_queue::{
@@ -177,6 +177,7 @@ impl World {
             lookup: Arc::new(Nowhere),
             carrier: Arc::new(Courier::default()),
             requesters: Arc::new(NoRequesters),
+            witness: Arc::new(Nobody),
             clock: Arc::new(now),
         });
         let desk = TurnDesk::new(Arc::clone(&shared), Arc::new(Nowhere), turn_settings(&plan.accounts));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use restante_delivery::{
     Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode,
-    NextHop, NoRequesters, Requesters,
+    NextHop, NoRequesters, Nobody, Requesters,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
@@ -89,6 +89,7 @@ impl World {
             lookup,
             carrier: way,
             requesters,
+            witness: Arc::new(Nobody),
             clock: clock.clone(),
         });
         Self { store, settings, carrier, delivery, clock, domain: domain("example.org") }
