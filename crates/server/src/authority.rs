@@ -106,4 +106,8 @@ pub trait Authority: Send + Sync + 'static {
 
     /// The same for TURN (RFC 821), where nothing to collect is no refusal.
     fn turn<'a>(&'a self, client: &'a ClientFacts) -> Decision<'a, Collect>;
+
+    /// Whether an account owns a queue now. Asked again once a drain can be ended from outside: the right may have gone
+    /// since the request was answered.
+    fn owns(&self, identity: &str, domain: &Domain) -> bool;
 }

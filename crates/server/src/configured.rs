@@ -201,4 +201,8 @@ impl Authority for ConfiguredAuthority {
         let identity = self.desk.identity_of(&asker).ok_or_else(replies::no_turn);
         Decision::Now(domains.and_then(|domains| Ok(Collect { identity: identity?, domains })))
     }
+
+    fn owns(&self, identity: &str, domain: &Domain) -> bool {
+        self.desk.owns(identity, domain)
+    }
 }

@@ -223,7 +223,8 @@ impl ServerHandler for Session {
             Reversal::Atrn(named) => authority.atrn(client, named.clone(), Instant::now()).made().await?,
             Reversal::Turn => authority.turn(client).made().await?,
         };
-        self.ready = Some(Box::new(self.shared.turning.prepare(&wanted, collect).await?));
+        let may = |identity: &str, domain: &Domain| authority.owns(identity, domain);
+        self.ready = Some(Box::new(self.shared.turning.prepare(&wanted, collect, may).await?));
         Ok(())
     }
 

@@ -95,7 +95,12 @@ impl Turning {
     ///
     /// # Errors
     /// The refusal: for ATRN 451 [2645-7-451], for TURN 502.
-    pub(crate) async fn prepare(&self, wanted: &Reversal, collect: Collect) -> Result<Ready, Reply> {
+    pub(crate) async fn prepare(
+        &self,
+        wanted: &Reversal,
+        collect: Collect,
+        may: impl Fn(&str, &Domain) -> bool,
+    ) -> Result<Ready, Reply> {
         let (cause, refusal) = match wanted {
             Reversal::Atrn(_) => (DrainCause::Atrn, replies::not_now()),
             Reversal::Turn => (DrainCause::Turn, replies::no_turn()),
@@ -108,10 +113,16 @@ impl Turning {
             return Err(refusal);
         };
         // [2645-redial] The customer's earlier drain may still wait for a line that is dead.
-        let gave_way = self.drains.give_way(&identity, &domains, GIVE_WAY).await;
+        self.drains.give_way(&identity, &domains, GIVE_WAY).await;
         self.others.give_way(&domains, GIVE_WAY).await;
         let drain = self.drains.begin(&identity, domains.clone());
-        let got = self.lease(&domains, cause, gave_way).await;
+        // [4954-9-revoked] A right that was taken away while the earlier drain was waited for: this one was not in the
+        // registry then, and from here on it is.
+        if !domains.iter().all(|domain| may(&identity, domain)) {
+            events::not_turned(&identity, cause, "no longer allowed");
+            return Err(refusal);
+        }
+        let got = self.lease(&identity, &domains, cause).await;
         if got.leases.is_empty() && !domains.is_empty() {
             let why = if got.failed {
                 "store"
@@ -127,13 +138,14 @@ impl Turning {
     }
 
     /// Leases of the domains that are free. The mail of one that somebody else is at is under way already.
-    async fn lease(&self, domains: &[Domain], cause: DrainCause, gave_way: bool) -> Got {
+    async fn lease(&self, identity: &str, domains: &[Domain], cause: DrainCause) -> Got {
         let mut got = Got::default();
         for domain in domains {
             let other = self.store.stats(domain).draining;
-            // The store lets a turned drain take the place of another, which is right for its owner only: whoever else
-            // runs one now was greeted, and is not to be cut.
-            let own = |cause| !gave_way && matches!(cause, DrainCause::Atrn | DrainCause::Turn);
+            // The store lets a turned drain take the place of another, which is right for one of its own that did not
+            // end in time: whoever else runs one now was greeted, and is not to be cut.
+            let turned = |cause| matches!(cause, DrainCause::Atrn | DrainCause::Turn);
+            let own = |cause| turned(cause) && !self.drains.is_anothers(identity, domain);
             if other.is_some_and(|other| !own(other.cause)) {
                 got.busy += 1;
                 continue;

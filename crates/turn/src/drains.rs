@@ -65,6 +65,13 @@ impl Drains {
         timeout(patience, gone).await.is_ok()
     }
 
+    /// Whether a drain of this domain runs that another identity called for.
+    #[must_use]
+    pub fn is_anothers(&self, identity: &str, domain: &Domain) -> bool {
+        let state = self.lock();
+        state.running.values().any(|one| one.identity != identity && one.domains.contains(domain))
+    }
+
     /// Ends every drain for which `may` is false for one of its domains: called when accounts lost rights. Returns how
     /// many there were.
     pub fn end_unless(&self, may: impl Fn(&str, &Domain) -> bool) -> usize {
@@ -161,6 +168,8 @@ mod tests {
         old.greeted();
         assert!(drains.give_way("other", &names(&["a.example"]), SOON).await);
         assert!(!old.is_cancelled());
+        let [domain] = &names(&["a.example"])[..] else { unreachable!() };
+        assert!(drains.is_anothers("other", domain) && !drains.is_anothers("customer", domain));
         let young = drains.begin("customer", names(&["b.example"]));
         assert!(!drains.give_way("other", &names(&["b.example"]), Duration::from_millis(10)).await);
         assert!(young.is_cancelled() && !old.is_cancelled());

@@ -90,3 +90,21 @@ async fn a_drain_that_reached_nobody_gives_way() {
     world.until_quiet().await;
     assert_eq!(world.waiting(), 0);
 }
+
+/// [4954-9-revoked] A right that goes while the earlier drain is waited for is gone: the new drain was not yet known to
+/// whoever ends those without a right.
+#[tokio::test]
+async fn a_right_that_goes_while_a_call_waits_is_gone() {
+    let world = World::new();
+    world.mail(&["a.example"], "A: 1\r\n\r\n").await;
+    let mut old = world.drains.begin("ada", vec![domain("a.example")]);
+    let mut caller = Caller::known(world.odmr(), "ada").await;
+    caller.send("ATRN\r\n").await;
+    // From here on the request has been allowed, and waits.
+    old.cancelled().await;
+    world.disown();
+    drop(old);
+    let answer = caller.reply().await;
+    assert!(answer.starts_with("451 4.3.0"), "{answer}");
+    assert_eq!((world.drains.len(), world.stats("a.example").messages), (0, 1));
+}

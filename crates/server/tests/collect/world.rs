@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) server: Server,
     pub(crate) drains: Drains,
+    desk: Arc<TurnDesk>,
     _delivery: Delivery,
     _dir: TempDir,
 }
@@ -181,6 +182,7 @@ impl World {
             clock: Arc::new(now),
         });
         let desk = TurnDesk::new(Arc::clone(&shared), Arc::new(Nowhere), turn_settings(&plan.accounts));
+        let desk = Arc::new(desk);
         let kdf = plan.kdf.unwrap_or_else(|| Box::new(Pbkdf2));
         let accounts = Accounts::with_kdf(Install::new([7; 32]), kdf);
         accounts.load(plan.accounts);
@@ -200,7 +202,7 @@ impl World {
         };
         let parts = Parts {
             store: shared,
-            desk: Arc::new(desk),
+            desk: Arc::clone(&desk),
             accounts: Arc::new(accounts),
             drains: drains.clone(),
             others: Arc::new(crate::calls::Yielding(delivery.unreached())),
@@ -208,7 +210,12 @@ impl World {
             tls: Some(ServerTls::load_with(certificate, key, ca).unwrap()),
         };
         let server = Server::start(settings, parts).unwrap();
-        Self { store, server, drains, _delivery: delivery, _dir: dir }
+        Self { store, server, drains, desk, _delivery: delivery, _dir: dir }
+    }
+
+    /// Nobody owns anything from now on.
+    pub(crate) fn disown(&self) {
+        self.desk.reload(turn_settings(&[]));
     }
 
     /// The listener for on-demand mail relay.
