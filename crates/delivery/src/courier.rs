@@ -67,7 +67,7 @@ impl Courier {
         hop: &str,
         layer: Layer,
     ) -> Result<ClientConnection<Stream>, Unready> {
-        let source = errand.settings.source_for(errand.hop.address.ip());
+        let source = errand.hop.source;
         let connecting = Connecting { address: errand.hop.address, source, limit: errand.connect_timeout };
         let stream =
             connecting.connect().await.map_err(|error| Unready::NoConnection(unreachable(&error, hop)))?;

@@ -48,7 +48,8 @@ pub struct DeliveryParts {
 pub struct Delivery {
     stop: watch::Sender<Stop>,
     book: Arc<PrimaryBook>,
-    lookup: Arc<dyn Lookup>,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
     dispatcher: Task,
     reversals: Task,
     door: mpsc::Sender<Turned>,
@@ -77,7 +78,7 @@ impl Delivery {
         let housekeeping =
             Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
-        let asked = lookup.clone();
+        let (asked, told) = (lookup.clone(), settings.clone());
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let failures = Mutex::new(HashMap::new());
         let context = Arc::new(Context {
@@ -98,6 +99,7 @@ impl Delivery {
             stop,
             book,
             lookup: asked,
+            settings: told,
             door,
             unreached,
             reversals: Task(tokio::spawn(reversals::run(context.clone(), calls))),

@@ -176,7 +176,7 @@ impl Drain<'_> {
             let reply = Reply::new(450, (4, 4, 6), "the address that asked is our own");
             return Ending::unreached(reply);
         }
-        let hop = Hop { name: None, address, preference: 0 };
+        let hop = Hop::literal(address, self.settings.source_for(address.ip()));
         self.travel(owner, vec![hop], Some(certificates.into())).await
     }
 

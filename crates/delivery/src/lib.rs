@@ -32,9 +32,11 @@ pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use news::{News, Nobody, Witness};
 pub use requester::{NoRequesters, Requester, Requesters};
-pub use resolve::{Exchange, Found, Lookup, LookupError, Mx, SystemLookup};
+pub use resolve::{
+    DnsSettings, DnsSettingsError, Exchange, Found, Lookup, LookupError, Mx, SystemLookup, Tlsa,
+};
 pub use retry::{RetryList, RetryListError};
-pub use route::{Hop, NoRoute, Ourselves, Route, find as find_route, is_local_address};
+pub use route::{Hop, LeftOut, NoRoute, Ourselves, Route, RouteView, find as find_route, is_local_address};
 pub use settings::{
     Circuit, DeliverySettings, DomainDelivery, ForwardClient, Mode, NextHop, NextHopError, Notices, On5xx,
     SMTP_PORT, Share, TlsPolicy, TlsTrust,

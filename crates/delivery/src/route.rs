@@ -1,6 +1,7 @@
 //! Where a domain's mail goes: the addresses to try, in order.
 
 mod ourselves;
+mod view;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::resolve::{Exchange, Found, Lookup, LookupError, Mx};
 use crate::settings::{DeliverySettings, NextHop, SMTP_PORT};
 
 pub use ourselves::{Ourselves, is_local_address};
+pub use view::RouteView;
 
 /// One address to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,31 @@ pub struct Hop {
     pub address: SocketAddr,
     /// Its MX's preference; 0 where there is none.
     pub preference: u16,
+    /// The address to connect from; none leaves it to the kernel.
+    pub source: Option<IpAddr>,
+    /// Whether DNSSEC proves the way to it: the MX records (or the configuration names the host) and its addresses.
+    pub secure: bool,
+    /// The names whose TLSA records count for it, in the order to ask (RFC 7672 2.2.2); none where DANE cannot apply.
+    pub tlsa_bases: Vec<Domain>,
+    /// The domain whose mail goes there, and what it is proven to be an alias of: beside the TLSA base domain, these
+    /// are the names that its certificate may bear (RFC 7672 3.2.2).
+    pub references: Vec<Domain>,
+}
+
+impl Hop {
+    /// An address that nobody looked up.
+    #[must_use]
+    pub const fn literal(address: SocketAddr, source: Option<IpAddr>) -> Self {
+        Self {
+            name: None,
+            address,
+            preference: 0,
+            source,
+            secure: false,
+            tlsa_bases: Vec::new(),
+            references: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Display for Hop {
@@ -44,6 +71,19 @@ pub struct Route {
     pub hops: Vec<Hop>,
     /// The shortest time to live on the way here; none where nothing was looked up.
     pub ttl: Option<Duration>,
+    /// Whether DNSSEC proves the MX records, or that there are none.
+    pub secure: bool,
+    /// What the DNS names and is not tried.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something on the way that is not tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// An MX record, a host or an address, as the DNS names it.
+    pub what: String,
+    /// In words, for the operator.
+    pub why: String,
 }
 
 /// Why there is no way.
@@ -70,15 +110,14 @@ pub async fn find(
     let us = Ourselves::new(settings);
     match primary {
         NextHop::Literal(address) => {
-            let hop = Hop { name: None, address: *address, preference: 0 };
+            let hop = Hop::literal(*address, settings.source_for(address.ip()));
             pinned(&us, vec![hop], None)
         }
         NextHop::Host { name, port } => {
             let found = lookup.addresses(name).await.map_err(|error| later(name, &error))?;
             let hops = interleaved(found.records).into_iter().map(|ip| Hop {
                 name: Some(name.clone()),
-                address: SocketAddr::new(ip, *port),
-                preference: 0,
+                ..Hop::literal(SocketAddr::new(ip, *port), settings.source_for(ip))
             });
             pinned(&us, hops.take(ADDRESSES).collect(), Some(found.ttl))
         }
@@ -93,7 +132,7 @@ fn pinned(us: &Ourselves<'_>, mut hops: Vec<Hop>, ttl: Option<Duration>) -> Resu
     if hops.is_empty() {
         return Err(NoRoute::Misrouted(format!("the primary {first} is this server itself")));
     }
-    Ok(Route { hops, ttl })
+    Ok(Route { hops, ttl, secure: false, left_out: Vec::new() })
 }
 
 fn later(name: &Domain, error: &LookupError) -> NoRoute {
@@ -102,7 +141,7 @@ fn later(name: &Domain, error: &LookupError) -> NoRoute {
 
 async fn by_mx(lookup: &Arc<dyn Lookup>, us: &Ourselves<'_>, domain: &Domain) -> Result<Route, NoRoute> {
     let (mut records, ttl) = match lookup.mx(domain).await {
-        Ok(Found { records, ttl }) => (records, Some(ttl)),
+        Ok(Found { records, ttl, .. }) => (records, Some(ttl)),
         // [5321-5.1-implicit] no MX at all: the domain itself is its exchange, with preference 0
         Err(LookupError::NoRecords) => {
             (vec![Mx { preference: 0, exchange: Exchange::Host(domain.clone()) }], None)
@@ -159,8 +198,8 @@ async fn resolve_groups(
         for (name, addresses) in found {
             hops.extend(interleaved(addresses).into_iter().map(|ip| Hop {
                 name: Some(name.clone()),
-                address: SocketAddr::new(ip, SMTP_PORT),
                 preference,
+                ..Hop::literal(SocketAddr::new(ip, SMTP_PORT), us.source_for(ip))
             }));
         }
         if hops.len() >= ADDRESSES {
@@ -170,7 +209,7 @@ async fn resolve_groups(
     // [5321-5.1-bound] a bounded number of addresses, so that a hostile zone cannot keep a drain busy
     hops.truncate(ADDRESSES);
     match (hops.is_empty(), trouble, met_ourselves) {
-        (false, ..) => Ok(Route { hops, ttl }),
+        (false, ..) => Ok(Route { hops, ttl, secure: false, left_out: Vec::new() }),
         (true, Some((name, error)), _) => Err(later(&name, &error)),
         (true, None, true) => {
             Err(NoRoute::Misrouted(format!("the best MX of {domain} leads to this server")))

@@ -20,6 +20,10 @@ impl<'a> Ourselves<'a> {
         Self { settings }
     }
 
+    pub(super) fn source_for(&self, target: IpAddr) -> Option<IpAddr> {
+        self.settings.source_for(target)
+    }
+
     /// Whether a name is one of ours.
     #[must_use]
     pub fn is_name(&self, name: &Domain) -> bool {

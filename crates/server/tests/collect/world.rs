@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use restante_delivery::{
-    Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Found, Lookup, LookupError, Mx,
+    Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Found, Lookup, LookupError, Mx, Tlsa,
     NextHop, NoRequesters, Nobody,
 };
 use restante_net::{ClientCa, ServerTls};
@@ -58,6 +58,18 @@ impl Lookup for Nowhere {
 
     async fn addresses(&self, _: &Domain) -> Result<Found<IpAddr>, LookupError> {
         Err(LookupError::NoName)
+    }
+
+    async fn tlsa(&self, _: &Domain, _: u16) -> Result<Found<Tlsa>, LookupError> {
+        Err(LookupError::NoName)
+    }
+
+    async fn txt(&self, _: &Domain) -> Result<Found<String>, LookupError> {
+        Err(LookupError::NoName)
+    }
+
+    fn with_servers(&self, _: &[SocketAddr]) -> Option<Arc<dyn Lookup>> {
+        None
     }
 }
 

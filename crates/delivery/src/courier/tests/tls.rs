@@ -137,7 +137,7 @@ async fn trip_to(
             settings: Arc::new(settings),
             tls: policy,
             certificates: certificates.map(|all| Arc::new(all.into_iter().collect())),
-            hop: Hop { name: None, address: front.listener.local().unwrap(), preference: 0 },
+            hop: Hop::literal(front.listener.local().unwrap(), None),
             connect_timeout: LIMIT,
             feed: office.owner.feed(),
         })

@@ -1,12 +1,12 @@
 //! A DNS of a few lines of text.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Mutex;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use restante_delivery::{Exchange, Found, Lookup, LookupError, Mx};
+use restante_delivery::{Exchange, Found, Lookup, LookupError, Mx, Tlsa};
 use restante_types::Domain;
 
 /// Answers from a table that can be changed; a name that is not in it does not exist.
@@ -98,7 +98,7 @@ impl Zone {
     ) -> Result<Found<T>, LookupError> {
         self.questions.push(name.to_string());
         let answer = table(self).get(name.as_str()).cloned().unwrap_or(Err(LookupError::NoName));
-        answer.map(|records| Found { records, ttl: self.ttl })
+        answer.map(|records| Found { records, ttl: self.ttl, secure: false, name: name.clone() })
     }
 }
 
@@ -110,6 +110,18 @@ impl Lookup for ScriptedDns {
 
     async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError> {
         self.zone.lock().unwrap().answer(name, |zone| &zone.addresses)
+    }
+
+    async fn tlsa(&self, _: &Domain, _: u16) -> Result<Found<Tlsa>, LookupError> {
+        Err(LookupError::NoRecords)
+    }
+
+    async fn txt(&self, _: &Domain) -> Result<Found<String>, LookupError> {
+        Err(LookupError::NoRecords)
+    }
+
+    fn with_servers(&self, _: &[SocketAddr]) -> Option<Arc<dyn Lookup>> {
+        None
     }
 }
 
@@ -124,5 +136,17 @@ impl Lookup for SlowDns {
 
     async fn addresses(&self, _name: &Domain) -> Result<Found<IpAddr>, LookupError> {
         std::future::pending().await
+    }
+
+    async fn tlsa(&self, _: &Domain, _: u16) -> Result<Found<Tlsa>, LookupError> {
+        std::future::pending().await
+    }
+
+    async fn txt(&self, _: &Domain) -> Result<Found<String>, LookupError> {
+        std::future::pending().await
+    }
+
+    fn with_servers(&self, _: &[SocketAddr]) -> Option<Arc<dyn Lookup>> {
+        None
     }
 }

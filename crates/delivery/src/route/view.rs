@@ -1,0 +1,58 @@
+//! The way to a primary as an operator wants to see it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use restante_types::Domain;
+
+use super::{Hop, LeftOut, NoRoute, find};
+use crate::delivery::Delivery;
+use crate::settings::NextHop;
+
+/// Where a domain's mail would go now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteView {
+    /// Whose mail.
+    pub domain: Domain,
+    /// What the configuration says.
+    pub primary: NextHop,
+    /// The DNS servers of its own; none: the general ones.
+    pub resolvers: Vec<SocketAddr>,
+    /// In the order in which they would be tried; none where there is no way.
+    pub hops: Vec<Hop>,
+    /// How long this may be believed; none where nothing was looked up.
+    pub ttl: Option<Duration>,
+    /// Whether DNSSEC proves the MX records, or that there are none.
+    pub secure: bool,
+    /// What the DNS names and is not tried.
+    pub left_out: Vec<LeftOut>,
+    /// Why there is no way.
+    pub problem: Option<NoRoute>,
+}
+
+impl Delivery {
+    /// Looks up where a domain's mail would go now, as a drain would; `None` where we hold nothing for it.
+    pub async fn route(&self, domain: &Domain) -> Option<RouteView> {
+        let settings = self.settings.load_full();
+        let (_, delivery) = settings.domains.find(domain)?;
+        let found = find(&self.lookup, &settings, domain, &delivery.primary).await;
+        let mut view = RouteView {
+            domain: domain.clone(),
+            primary: delivery.primary.clone(),
+            resolvers: delivery.resolvers.clone(),
+            hops: Vec::new(),
+            ttl: None,
+            secure: false,
+            left_out: Vec::new(),
+            problem: None,
+        };
+        match found {
+            Ok(route) => {
+                (view.hops, view.ttl) = (route.hops, route.ttl);
+                (view.secure, view.left_out) = (route.secure, route.left_out);
+            }
+            Err(why) => view.problem = Some(why),
+        }
+        Some(view)
+    }
+}
