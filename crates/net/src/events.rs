@@ -13,3 +13,8 @@ pub(crate) fn certificate_reloaded(certificate: &Path) {
 pub(crate) fn certificate_refused(certificate: &Path, error: &TlsError) {
     tracing::error!(event = "certificate_refused", certificate = %certificate.display(), error = %error);
 }
+
+/// The files of a trust changed and cannot be used; what was read before stays in use.
+pub(crate) fn client_trust_refused(error: &TlsError) {
+    tracing::error!(event = "client_trust_refused", error = %error);
+}

@@ -38,3 +38,11 @@ pub const TRANSMIT_AHEAD: usize = 64 * 1024;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Names looked at in one client certificate; one would do.
 pub const NAMES_OF_A_CERTIFICATE: usize = 64;
+/// Certificates behind its own that a server shows and that are looked at; real chains have three or four.
+pub const CHAIN: usize = 16;
+/// Names that a certificate is compared with for one server (RFC 7672 3.2.2 has three).
+pub const DANE_NAMES: usize = 8;
+/// Client configurations kept: one for each kind of trust, and one for each set of TLSA records.
+pub const TRUSTS: usize = 256;
+/// After this long one is built anew, so that new authorities of the system are seen.
+pub const TRUST_AGE: Duration = Duration::from_secs(3600);

@@ -1,10 +1,11 @@
 //! Whom we take for a server, where that is decided before the connection.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
@@ -12,10 +13,11 @@ use rustls_platform_verifier::Verifier;
 
 use crate::stream::fingerprint;
 use crate::tls_client::ClientTls;
+use crate::tls_dane::{Dane, DaneVerifier};
 use crate::tls_server::{TlsError, provider, read_certificates, read_key};
 
 /// Whom we take for a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Who shows a certificate for the name that an authority of this system has signed (RFC 9525).
     System,
@@ -24,6 +26,10 @@ pub enum Trust {
     Authorities(PathBuf),
     /// Who shows the certificate with this SHA-256, whatever its name, date or issuer.
     Fingerprint([u8; 32]),
+    /// The same with any of several.
+    Fingerprints(BTreeSet<[u8; 32]>),
+    /// For whom TLSA records vouch.
+    Dane(Dane),
     /// Anybody: it keeps out who only listens.
     Anyone,
 }
@@ -47,12 +53,16 @@ impl ClientTls {
             .map_err(TlsError::Pair)?
             .dangerous()
             .with_custom_certificate_verifier(verifier(trust)?);
-        let config = match shown {
+        let mut config = match shown {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => builder
                 .with_client_auth_cert(read_certificates(certificate)?, read_key(key)?)
                 .map_err(TlsError::Pair)?,
         };
+        // A session that is resumed shows no certificate, so that nothing would be verified (it may have expired since).
+        if trust.is_verified() {
+            config.resumption = Resumption::disabled();
+        }
         Ok(Self::of(config))
     }
 }
@@ -69,15 +79,21 @@ fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
             let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
             built.map_err(|error| TlsError::Authorities(error.to_string()))?
         }
-        Trust::Fingerprint(wanted) => Arc::new(Pinned { wanted: Some(*wanted), provider: provider() }),
+        Trust::Fingerprint(wanted) => {
+            Arc::new(Pinned { wanted: Some(BTreeSet::from([*wanted])), provider: provider() })
+        }
+        Trust::Fingerprints(wanted) => {
+            Arc::new(Pinned { wanted: Some(wanted.clone()), provider: provider() })
+        }
+        Trust::Dane(dane) => Arc::new(DaneVerifier::new(dane.clone(), provider())),
         Trust::Anyone => Arc::new(Pinned { wanted: None, provider: provider() }),
     })
 }
 
-/// Takes one certificate, or any; either way the handshake must be signed with its key.
+/// Takes one of some certificates, or any; either way the handshake must be signed with its key.
 #[derive(Debug)]
 struct Pinned {
-    wanted: Option<[u8; 32]>,
+    wanted: Option<BTreeSet<[u8; 32]>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -90,7 +106,8 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.wanted.is_none() || fingerprint(end_entity) == self.wanted {
+        let Some(wanted) = &self.wanted else { return Ok(ServerCertVerified::assertion()) };
+        if fingerprint(end_entity).is_some_and(|shown| wanted.contains(&shown)) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))

@@ -11,14 +11,14 @@ use crate::tls_server::ServerTls;
 
 /// What tells one version of a file from the next; `None` while there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let facts = std::fs::metadata(path).ok()?;
         Some(Self { inode: facts.ino(), size: facts.size(), modified: (facts.mtime(), facts.mtime_nsec()) })
     }

@@ -19,7 +19,7 @@ fn job(size: u64) -> MailJob {
         ret: None,
         envid: None,
     };
-    MailJob { envelope: Arc::new(envelope), recipients: vec![0], size }
+    MailJob { envelope: Arc::new(envelope), recipients: vec![0], size, origin: None }
 }
 
 fn connection(stream: DuplexStream) -> ClientConnection<DuplexStream> {
