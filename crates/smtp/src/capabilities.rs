@@ -1,5 +1,6 @@
 //! What a server offers in its answer to EHLO, RFC 5321 4.1.1.1.
 
+use crate::origin::Attributes;
 use crate::sasl::Mechanisms;
 
 /// The service extensions that a client of ours uses. Nothing is offered after HELO.
@@ -25,6 +26,10 @@ pub struct Capabilities {
     pub auth: Mechanisms,
     /// ATRN, RFC 2645.
     pub atrn: bool,
+    /// XCLIENT: whom the session is to be taken for.
+    pub xclient: Attributes,
+    /// XFORWARD: where a message came from, for the log.
+    pub xforward: Attributes,
 }
 
 impl Capabilities {
@@ -47,6 +52,8 @@ impl Capabilities {
                 "ETRN" => all.etrn = true,
                 "AUTH" => all.auth = Mechanisms::read(words),
                 "ATRN" => all.atrn = true,
+                "XCLIENT" => all.xclient = Attributes::read(words),
+                "XFORWARD" => all.xforward = Attributes::read(words),
                 _ => {}
             }
         }

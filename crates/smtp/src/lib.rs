@@ -8,6 +8,7 @@ pub mod client;
 mod framing;
 mod grammar;
 mod limits;
+mod origin;
 mod reply_parser;
 pub mod sasl;
 mod server;
@@ -15,9 +16,10 @@ mod server;
 pub use ask::Ask;
 pub use capabilities::Capabilities;
 pub use client::{
-    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Stage, Step,
-    TransactionId, Unsendable,
+    ClientConfig, ClientEvent, ClientSession, End, Fate, Finished, MailJob, ProtocolError, Room, Speaker,
+    Stage, Step, TransactionId, Transcript, Unsendable,
 };
+pub use origin::{Attributes, Origin};
 pub use reply_parser::{ReplyError, ReplyParser};
 pub use sasl::{
     AuthError, AuthOffer, Channel, Credentials, Evidence, Identity, Layer, Mechanism, Mechanisms,

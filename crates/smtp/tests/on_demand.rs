@@ -189,7 +189,7 @@ fn job(sender: &str, recipient: &str, content: &[u8]) -> MailJob {
         ret: None,
         envid: None,
     };
-    MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: content.len() as u64 }
+    MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: content.len() as u64, origin: None }
 }
 
 /// The customer calls in, proves who it is and asks for its mail; both sides are at the turn then.

@@ -54,6 +54,7 @@ fn job(letter: &Letter) -> MailJob {
         envelope: Arc::new(envelope),
         recipients: (0..all).collect(),
         size: letter.content.len() as u64,
+        origin: None,
     }
 }
 

@@ -176,6 +176,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             envelope: work.envelope.clone(),
             recipients: group.recipients.clone(),
             size: work.size,
+            origin: None,
         };
         if let Err(reason) = self.connection.session().check(&job) {
             return match reason.reply() {

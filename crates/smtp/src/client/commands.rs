@@ -96,7 +96,7 @@ mod tests {
             ret: Some(Ret::Headers),
             envid: Some(Xtext::new("QQ314159", 100).unwrap()),
         };
-        MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: 1234 }
+        MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: 1234, origin: None }
     }
 
     fn everything() -> Capabilities {
@@ -131,7 +131,7 @@ mod tests {
             ret: None,
             envid: None,
         };
-        let job = MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: 7 };
+        let job = MailJob { envelope: Arc::new(envelope), recipients: vec![0], size: 7, origin: None };
         assert_eq!(mail(&job, &everything()), "MAIL FROM:<> SIZE=7");
         assert_eq!(rcpt(&job.envelope.recipients[0], &everything()), "RCPT TO:<b@example.org>");
     }

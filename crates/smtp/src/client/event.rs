@@ -36,6 +36,10 @@ pub enum Stage {
     Atrn,
     /// TURN
     Turn,
+    /// XCLIENT
+    Introduction,
+    /// XFORWARD
+    Forward,
     /// QUIT
     Quit,
     /// Nothing: the line is idle, or it is our turn to talk.
@@ -58,6 +62,8 @@ impl fmt::Display for Stage {
             Self::Auth => "AUTH",
             Self::Atrn => "ATRN",
             Self::Turn => "TURN",
+            Self::Introduction => "XCLIENT",
+            Self::Forward => "XFORWARD",
             Self::Quit => "QUIT",
             Self::Idle => "an idle line",
         })
@@ -163,6 +169,8 @@ pub enum ClientEvent {
     TlsGranted,
     /// STARTTLS was refused; the connection goes on in clear if the caller wants that.
     TlsRefused(Reply),
+    /// XCLIENT was refused; the session goes on as our own.
+    IntroductionRefused(Reply),
     /// A transaction is over.
     Finished(Finished),
     /// ETRN was answered; judged by the caller.

@@ -6,6 +6,7 @@ use restante_types::{Body, EnhancedStatusCode, Envelope, Mailbox, Recipient, Rep
 
 use super::limits::MAX_RECIPIENTS;
 use crate::capabilities::Capabilities;
+use crate::origin::Origin;
 
 /// One transaction to be: an envelope, which of its recipients, and how much content.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct MailJob {
     pub recipients: Vec<u16>,
     /// Octets of content, exactly; content is canonical (CRLF only) and not dot-stuffed.
     pub size: u64,
+    /// Who handed it in, where the server is to be told by XFORWARD and offers to listen.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl MailJob {

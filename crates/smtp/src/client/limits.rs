@@ -30,6 +30,15 @@ pub const MAX_AUTH_COMMAND: usize = 512;
 /// Octets of an ATRN command with its line end, as much as our own server takes.
 pub const MAX_ATRN_LINE: usize = 12_288;
 
+/// Lines of a conversation that are kept from its beginning: greeting, EHLO, STARTTLS, EHLO again.
+pub const TRANSCRIPT_FIRST: usize = 16;
+/// Lines that are kept from its end.
+pub const TRANSCRIPT_LAST: usize = 40;
+/// Lines that are kept behind the first refusal of mail.
+pub const TRANSCRIPT_BEHIND: usize = 7;
+/// Octets that are kept of a line: a reply with as much text as is kept for a recipient.
+pub const TRANSCRIPT_LINE: usize = MAX_KEPT_TEXT;
+
 /// Recipients of one transaction: what every server must take, RFC 5321 4.5.3.1.8.
 pub const MAX_RECIPIENTS: usize = 100;
 /// Messages under way at once; with [`WINDOW_OCTETS`] it bounds what a cut line may deliver twice.

@@ -15,6 +15,7 @@ mod auth;
 mod commands;
 mod dots;
 mod event;
+mod introduce;
 mod job;
 pub mod limits;
 mod pipeline;
@@ -23,6 +24,7 @@ mod relay;
 mod tests;
 mod timeouts;
 mod transaction;
+mod transcript;
 mod wire;
 
 use std::collections::VecDeque;
@@ -34,6 +36,7 @@ use restante_types::{Domain, Reply, Severity};
 pub use event::{ClientEvent, End, Fate, Finished, ProtocolError, Stage, TransactionId};
 pub use job::{MailJob, Room, Unsendable};
 pub use relay::Step;
+pub use transcript::{Speaker, Transcript};
 
 use crate::capabilities::Capabilities;
 use crate::reply_parser::ReplyParser;
@@ -67,6 +70,8 @@ enum Phase {
     Spent,
     /// 250 to ATRN or TURN came; nothing may come any more.
     Turned,
+    /// XCLIENT is out; where it is granted, EHLO comes again.
+    Introducing(Pipeline),
     /// QUIT is out; then it ends as it says.
     Quitting(End),
     /// Over.
@@ -284,7 +289,9 @@ impl ClientSession {
     }
 
     fn handle_reply(&mut self, now: Instant, reply: Reply) {
-        let Some(stage) = self.wire.next_answered() else { return self.handle_unasked(reply) };
+        let stage = self.wire.next_answered();
+        self.wire.heard(stage, &reply);
+        let Some(stage) = stage else { return self.handle_unasked(reply) };
         self.activity = now;
         if let Phase::Quitting(end) = &self.phase {
             let end = end.clone();
@@ -298,6 +305,7 @@ impl ClientSession {
             Stage::Greeting => self.handle_greeting(now, reply),
             Stage::Ehlo | Stage::Helo => self.handle_hello(now, stage, reply),
             Stage::StartTls => self.handle_start_tls(reply),
+            Stage::Introduction => self.handle_introduction(reply),
             Stage::Etrn => self.events.push_back(ClientEvent::Etrn(reply)),
             Stage::Auth => self.handle_auth(reply),
             Stage::Atrn | Stage::Turn => self.handle_turn(stage, reply),

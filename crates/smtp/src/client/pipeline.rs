@@ -26,6 +26,8 @@ use crate::capabilities::Capabilities;
 enum Step {
     /// The answer to RSET (one command at a time).
     Reset,
+    /// The answers to XFORWARD, so many still (one command at a time).
+    Forward { left: usize },
     /// The answer to MAIL (one command at a time).
     Mail,
     /// The answers to RCPT.
@@ -34,6 +36,11 @@ enum Step {
     Data,
     /// Content from the caller; dots where it goes by DATA.
     Content { left: u64, dots: Option<DotStuffer> },
+}
+
+/// What is said before MAIL about where a message came from.
+fn forwarding(job: &MailJob, server: Capabilities) -> Vec<String> {
+    job.origin.as_ref().map(|origin| origin.xforward(server.xforward)).unwrap_or_default()
 }
 
 /// The transactions of one connection.
@@ -117,9 +124,28 @@ impl Pipeline {
         } else if reset {
             self.step = Some(Step::Reset);
         } else {
-            self.say_mail(wire);
+            self.begin(wire);
         }
         Ok(id)
+    }
+
+    /// One command at a time: XFORWARD where it is wanted, then MAIL.
+    fn begin(&mut self, wire: &mut Wire) {
+        let lines =
+            self.flight.back().map(|newest| forwarding(newest.job(), self.server)).unwrap_or_default();
+        self.forward(lines.len(), wire);
+    }
+
+    fn forward(&mut self, left: usize, wire: &mut Wire) {
+        let lines =
+            self.flight.back().map(|newest| forwarding(newest.job(), self.server)).unwrap_or_default();
+        match lines.len().checked_sub(left).and_then(|next| lines.get(next)) {
+            Some(line) => {
+                wire.say(Stage::Forward, line);
+                self.step = Some(Step::Forward { left: left - 1 });
+            }
+            None => self.say_mail(wire),
+        }
     }
 
     fn say_mail(&mut self, wire: &mut Wire) {
@@ -131,6 +157,9 @@ impl Pipeline {
 
     fn say_group(&mut self, wire: &mut Wire) {
         let Some(newest) = self.flight.back() else { return };
+        for line in forwarding(newest.job(), self.server) {
+            wire.say(Stage::Forward, &line);
+        }
         wire.say(Stage::Mail, &commands::mail(newest.job(), &self.server));
         for recipient in newest.job().addressees() {
             wire.say(Stage::Recipient, &commands::rcpt(recipient, &self.server));
@@ -194,8 +223,12 @@ impl Pipeline {
         let Some(oldest) = self.flight.front_mut() else { return Err(ProtocolError::Unasked(reply)) };
         match stage {
             // Whatever RSET was answered: if it did not work, MAIL will say so.
-            Stage::Reset if alone && self.step == Some(Step::Reset) => self.say_mail(wire),
-            Stage::Reset => {}
+            Stage::Reset if alone && self.step == Some(Step::Reset) => self.begin(wire),
+            // [xforward-refused] Whatever XFORWARD was answered: it is for the log only.
+            Stage::Forward if alone && let Some(Step::Forward { left }) = self.step => {
+                self.forward(left, wire)
+            }
+            Stage::Reset | Stage::Forward => {}
             Stage::Mail => {
                 self.complained |= reply.code.get() == 503;
                 oldest.handle_mail(reply)?;

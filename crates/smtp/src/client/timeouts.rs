@@ -48,6 +48,8 @@ const fn patience(stage: Stage) -> Duration {
         | Stage::Reset
         | Stage::Etrn
         | Stage::Auth
+        | Stage::Introduction
+        | Stage::Forward
         | Stage::Idle => COMMAND_TIMEOUT,
     }
 }

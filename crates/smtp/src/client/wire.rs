@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use restante_types::Reply;
+
 use super::event::Stage;
+use super::transcript::Transcript;
 
 /// What goes out, and in which order it must be answered (RFC 2920 3.1).
 #[derive(Default)]
@@ -12,6 +15,7 @@ pub(super) struct Wire {
     owed: VecDeque<Stage>,
     /// How many of `owed`, at its end, have not been handed out yet: nobody can have answered those.
     unsent: usize,
+    transcript: Option<Box<Transcript>>,
 }
 
 /// What goes out may be a password, so it is not shown.
@@ -27,11 +31,36 @@ impl Wire {
     pub(super) fn say(&mut self, stage: Stage, line: &str) {
         self.out.extend_from_slice(line.as_bytes());
         self.out.extend_from_slice(b"\r\n");
+        if let Some(transcript) = &mut self.transcript {
+            transcript.sent(stage, line);
+        }
         self.owe(stage);
+    }
+
+    /// From now on what is said is kept, behind what is in it already.
+    pub(super) fn record(&mut self, transcript: Transcript) {
+        self.transcript = Some(Box::new(transcript));
+    }
+
+    /// What was kept; nothing is kept any more.
+    pub(super) fn take_transcript(&mut self) -> Option<Transcript> {
+        self.transcript.take().map(|transcript| *transcript)
+    }
+
+    /// The server said this to that.
+    pub(super) fn heard(&mut self, stage: Option<Stage>, reply: &Reply) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.heard(stage, reply);
+        }
     }
 
     /// A reply is owed for what was queued last.
     pub(super) fn owe(&mut self, stage: Stage) {
+        if stage == Stage::Content
+            && let Some(transcript) = &mut self.transcript
+        {
+            transcript.content();
+        }
         self.owed.push_back(stage);
         self.unsent += 1;
     }
@@ -77,6 +106,6 @@ impl Wire {
 
     /// Forgets everything: the connection is over.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { transcript: self.transcript.take(), ..Self::default() };
     }
 }

@@ -1,6 +1,7 @@
 //! The client machine against scripted servers, a model server, hostile ones, and our own server machine.
 
 mod auth;
+mod forwarding;
 mod grouping;
 mod hello;
 mod hostile;
@@ -37,7 +38,7 @@ pub(super) fn job(recipients: u16, size: u64) -> MailJob {
         ret: None,
         envid: None,
     };
-    MailJob { envelope: Arc::new(envelope), recipients: (0..recipients).collect(), size }
+    MailJob { envelope: Arc::new(envelope), recipients: (0..recipients).collect(), size, origin: None }
 }
 
 impl Talk {
