@@ -94,3 +94,21 @@ pub const TURNED_OCTETS: u64 = 64 * 1024 * 1024 * 1024;
 pub const TURNED_TIME: Duration = Duration::from_secs(12 * 3600);
 /// For what is under way when a turned drain is cancelled. The customer that called again waits for it.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// A refusal is reported after this long, whether or not the circuit's sample is complete: a sender should know within
+/// the hour.
+pub const WITHHELD: Duration = Duration::from_secs(30 * 60);
+/// A refusal is counted by the circuit and recorded by the store at slightly different times.
+pub const WITHHELD_SLACK: Duration = Duration::from_secs(2);
+/// Messages of our own that wait for one destination: a flood of mail that fails, with one sender's domain in all of
+/// it, must not become a flood of notices to that domain. What finds no room becomes a dead letter.
+pub const NOTICES_WAITING: u64 = 1000;
+/// Lines of the dialogue that is kept of a failed attempt: greeting, EHLO, TLS and the transaction that failed.
+pub const WHY_LINES: usize = 64;
+/// Of these, from its beginning; the others are from its end, where it failed.
+pub const WHY_HEAD: usize = 16;
+/// Octets of each line: that of a reply (RFC 5321 4.5.3.1.5).
+pub const WHY_LINE: usize = 512;
+/// Domains whose last failed attempt is kept.
+pub const WHY_DOMAINS: usize = 10_000;
+/// Octets of all of them together: usual ones have 1 KiB, and a hostile primary must not take the memory.
+pub const WHY_TOTAL: usize = 16 << 20;
