@@ -48,3 +48,15 @@ pub(crate) const REOPEN_PAUSE: Duration = Duration::from_secs(2);
 
 /// See [`REOPEN_PAUSE`].
 pub(crate) const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Where DNS servers answer (RFC 1035 4.2).
+pub(crate) const DNS_PORT: u16 = 53;
+
+/// Recipients that one share of a circuit looks at: what they were answered is remembered until all have come.
+pub(crate) const MAX_CIRCUIT_SAMPLE: u32 = 10_000;
+
+/// Octets of a webhook's URL; servers take no more.
+pub(crate) const MAX_WEBHOOK: usize = 2_048;
+
+/// Octets of a text for notices: it stands in front of each of them.
+pub(crate) const MAX_TEMPLATE: u64 = 64 * 1024;

@@ -8,11 +8,11 @@ use std::path::Path;
 use restante_delivery::NextHop;
 use restante_net::ServerTls;
 use restante_server::ListenTls;
-use restante_types::{Domain, canonical};
+use restante_types::{Domain, MailboxHost, canonical};
 
 use super::nearest::nearest;
 use super::report::{Place, Report};
-use super::values::{DeliverTo, Notices};
+use super::values::DeliverTo;
 use super::{Config, HeldDomain, Machine, Sited};
 use crate::accounts::{self, SitedAccount};
 
@@ -198,12 +198,18 @@ fn advice(config: &Config, report: &mut Report) {
             ),
         );
     }
-    if config.domains.iter().any(|domain| domain.value.rules.notices != Notices::None) {
-        report.note(
-            &config.file,
-            "notices, on-5xx: this version sends no notices yet; mail that the primary refuses or that expires is \
-             parked, and shown by restante list",
-        );
+    for domain in &config.domains {
+        let HeldDomain { name, rules, .. } = &domain.value;
+        let Some(MailboxHost::Domain(host)) = rules.owner.as_ref().map(|owner| &owner.host) else { continue };
+        let covers = |held: &&Sited<HeldDomain>| {
+            held.value.name == *host || held.value.rules.subdomains && host.is_below(&held.value.name)
+        };
+        if config.domains.iter().any(|held| covers(&held)) {
+            let what = format!(
+                "owner of {name}: {host} is held here, so that news of its trouble waits with its mail"
+            );
+            report.warning(&domain.place, what, "write an address at a host that is not held here");
+        }
     }
 }
 

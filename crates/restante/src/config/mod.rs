@@ -8,14 +8,18 @@ mod command;
 mod credentials;
 mod fields;
 mod nearest;
+mod primary;
 mod read;
 mod render;
 mod report;
+mod rules;
 #[cfg(test)]
 mod sample;
 mod sections;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 mod values;
 
 use std::fmt;
@@ -31,7 +35,9 @@ pub(crate) use nearest::nearest;
 pub(crate) use read::text_of;
 pub(crate) use render::{render, written};
 pub(crate) use report::{Finding, Grade, Place, Report};
-pub(crate) use sections::{AccountKeys, Admin, Limits, Listen, Rules, Tls, Top, section};
+pub(crate) use sections::{
+    AccountKeys, Admin, Dns, Events, Limits, Listen, NoticeTexts, Rules, Tls, Top, section,
+};
 pub(crate) use values::{DeliverTo, DiskMark, Span, parsed, quoted, text, words};
 
 use crate::accounts::{self, SitedAccount, Stamp};
@@ -81,6 +87,12 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<Sited<Listen>>,
     /// Our certificate; absent is no TLS.
     pub(crate) tls: Option<Sited<Tls>>,
+    /// Whom we ask for names.
+    pub(crate) dns: Dns,
+    /// How notices read.
+    pub(crate) notices: NoticeTexts,
+    /// Who is told of changes.
+    pub(crate) events: Events,
     /// The administrator's interface.
     pub(crate) admin: Admin,
     /// Bounds.

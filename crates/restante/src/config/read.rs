@@ -11,7 +11,8 @@ use toml::de::DeTable;
 
 use super::fields::{Fields, Source};
 use super::report::{Grade, Place, Report};
-use super::sections::{Admin, GroupKeys, Limits, Listen, Rules, Tls, Top};
+use super::rules;
+use super::sections::{Admin, Dns, Events, GroupKeys, Limits, Listen, NoticeTexts, Rules, Tls, Top};
 use super::{Config, Group, HeldDomain, Machine, Sited};
 use crate::limits::{
     LEAST_INDEX_CACHE, MAX_CONFIG_FILE, MAX_CONNECTIONS, MAX_DOMAIN_FILES, MAX_GROUP_NAME, MAX_RECIPIENTS,
@@ -22,7 +23,7 @@ use crate::limits::{
 pub(super) fn read(file: &Path, machine: &Machine) -> (Config, Report) {
     let report = RefCell::new(Report::default());
     let mut config = blank(file);
-    read_file(file, &report, |fields| read_main(fields, &mut config));
+    read_file(file, &report, |fields| read_main(fields, machine, &mut config));
     let written = config.top.hostname.clone();
     match written.or_else(|| full_name(machine)) {
         Some(name) => config.hostname = name,
@@ -34,7 +35,7 @@ pub(super) fn read(file: &Path, machine: &Machine) -> (Config, Report) {
         ),
     }
     for extra in domain_files(file, &report) {
-        read_file(&extra, &report, |fields| read_domains(fields, &mut config));
+        read_file(&extra, &report, |fields| read_domains(fields, machine, &mut config));
     }
     (config, report.into_inner())
 }
@@ -51,6 +52,9 @@ fn blank(file: &Path) -> Config {
         top: Top::default(),
         listen: Vec::new(),
         tls: None,
+        dns: Dns::default(),
+        notices: NoticeTexts::default(),
+        events: Events::default(),
         admin: Admin::default(),
         limits: Limits::default(),
         defaults: Rules::default(),
@@ -118,7 +122,7 @@ fn domain_files(file: &Path, report: &RefCell<Report>) -> Vec<PathBuf> {
     files
 }
 
-fn read_main(fields: &mut Fields<'_>, config: &mut Config) {
+fn read_main(fields: &mut Fields<'_>, machine: &Machine, config: &mut Config) {
     config.top = Top::read(fields, &config.top);
     for mut listen in fields.tables("listen", "[[listen]]") {
         config.listen.push(read_listen(&mut listen));
@@ -129,39 +133,21 @@ fn read_main(fields: &mut Fields<'_>, config: &mut Config) {
         tls.finish();
     }
     if let Some(mut admin) = fields.table("admin", "[admin]") {
-        config.admin = Admin::read(&mut admin, &config.admin);
-        if config.admin.http.is_some() {
-            admin.find(
-                Grade::Warning,
-                "http",
-                "this version has no web page and no metrics",
-                "it is not opened",
-            );
-        }
-        let octets = config.admin.socket.as_os_str().len();
-        if octets > MAX_SOCKET_PATH {
-            let what =
-                format!("the socket's path has {octets} octets, and the system takes {MAX_SOCKET_PATH}");
-            admin.find(
-                Grade::Error,
-                "socket",
-                what,
-                "write a shorter path, like \"/run/restante/admin.sock\"",
-            );
-        }
+        config.admin = read_admin(&mut admin, &config.admin);
         admin.finish();
     }
+    read_surroundings(fields, config);
     if let Some(mut limits) = fields.table("limits", "[limits]") {
         config.limits = read_limits(&mut limits, &config.limits);
         limits.finish();
     }
     let mut defaults_primary = None;
     if let Some(mut defaults) = fields.table("domain-defaults", "[domain-defaults]") {
-        config.defaults = read_rules(&mut defaults, &config.defaults);
+        config.defaults = rules::read(&mut defaults, &config.defaults, machine);
         defaults_primary = defaults.place_if_written("primary");
         defaults.finish();
     }
-    read_domains(fields, config);
+    read_domains(fields, machine, config);
     for domain in config.domains.iter_mut().filter(|domain| domain.value.primary_place == domain.place) {
         domain.value.primary_place = defaults_primary.clone().unwrap_or_else(|| domain.place.clone());
     }
@@ -170,6 +156,44 @@ fn read_main(fields: &mut Fields<'_>, config: &mut Config) {
         group.finish();
     }
     check_top(fields, config);
+}
+
+/// The tables of names, notices and events.
+fn read_surroundings(fields: &mut Fields<'_>, config: &mut Config) {
+    if let Some(mut dns) = fields.table("dns", "[dns]") {
+        config.dns = Dns::read(&mut dns, &config.dns);
+        rules::readable(&dns, "trust-anchor", config.dns.trust_anchor.as_deref());
+        dns.finish();
+    }
+    if let Some(mut notices) = fields.table("notices", "[notices]") {
+        config.notices = NoticeTexts::read(&mut notices, &config.notices);
+        let texts = &config.notices;
+        for (key, file) in
+            [("failed", &texts.failed), ("delayed", &texts.delayed), ("relayed", &texts.relayed)]
+        {
+            rules::template(&notices, key, file.as_deref());
+        }
+        notices.finish();
+    }
+    if let Some(mut events) = fields.table("events", "[events]") {
+        config.events = Events::read(&mut events, &config.events);
+        rules::events(&events, &config.events);
+        events.finish();
+    }
+}
+
+fn read_admin(fields: &mut Fields<'_>, base: &Admin) -> Admin {
+    let admin = Admin::read(fields, base);
+    if admin.http.is_some() {
+        let what = "this version has no web page and no metrics";
+        fields.find(Grade::Warning, "http", what, "it is not opened");
+    }
+    let octets = admin.socket.as_os_str().len();
+    if octets > MAX_SOCKET_PATH {
+        let what = format!("the socket's path has {octets} octets, and the system takes {MAX_SOCKET_PATH}");
+        fields.find(Grade::Error, "socket", what, "write a shorter path, like \"/run/restante/admin.sock\"");
+    }
+    admin
 }
 
 fn check_top(fields: &Fields<'_>, config: &mut Config) {
@@ -247,11 +271,11 @@ fn read_limits(fields: &mut Fields<'_>, base: &Limits) -> Limits {
     limits
 }
 
-fn read_domains(fields: &mut Fields<'_>, config: &mut Config) {
+fn read_domains(fields: &mut Fields<'_>, machine: &Machine, config: &mut Config) {
     for mut table in fields.tables("domain", "[[domain]]") {
         let written = table.place_if_written("name").is_some();
         let name: Option<Domain> = table.get("name");
-        let rules = read_rules(&mut table, &config.defaults);
+        let rules = rules::read(&mut table, &config.defaults, machine);
         if !written {
             table.find(Grade::Error, "name", "[[domain]] without a name", "write name = \"example.org\"");
         }
@@ -262,36 +286,6 @@ fn read_domains(fields: &mut Fields<'_>, config: &mut Config) {
         }
         table.finish();
     }
-}
-
-/// Reads a domain's rules and says what this version does not do of them.
-fn read_rules(fields: &mut Fields<'_>, base: &Rules) -> Rules {
-    let rules = Rules::read(fields, base);
-    let zero = [("retention", rules.retention), ("parked-retention", rules.parked_retention)];
-    for (key, _) in
-        zero.into_iter().filter(|(key, span)| span.0.is_zero() && fields.place_if_written(key).is_some())
-    {
-        fields.find(Grade::Error, key, format!("with {key} 0 nothing is kept"), "write a span like \"14d\"");
-    }
-    if rules.connections == 0 {
-        let meant = "write a number from 1 up; to stop a domain, use restante hold";
-        fields.find(Grade::Error, "connections", "with connections 0 nothing can leave", meant);
-    }
-    if !rules.tls_policy.is_supported() && fields.place_if_written("tls-policy").is_some() {
-        let what = "this version cannot enforce tls-policy \"verify\", \"dane\" or \"mta-sts\" yet";
-        let meant =
-            "sending without the check would be unsafe; write \"require\" or \"opportunistic\" until it can";
-        fields.find(Grade::Error, "tls-policy", what, meant);
-    }
-    if rules.delay_notice.0.is_some() && fields.place_if_written("delay-notice").is_some() {
-        fields.find(
-            Grade::Warning,
-            "delay-notice",
-            "this version sends no delay notices yet",
-            "nobody is told",
-        );
-    }
-    rules
 }
 
 fn read_group(fields: &mut Fields<'_>) -> Option<Sited<Group>> {

@@ -19,6 +19,9 @@ pub(crate) fn render(config: &Config) -> String {
         out.section("[tls]", tls.value.write());
     }
     out.section("[admin]", config.admin.write());
+    out.section("[dns]", config.dns.write());
+    out.section("[notices]", config.notices.write());
+    out.section("[events]", config.events.write());
     out.section("[limits]", config.limits.write());
     out.section("[domain-defaults]", config.defaults.write());
     for domain in &config.domains {

@@ -4,14 +4,15 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use restante_delivery::{Mode, NextHop, RetryList, TlsPolicy};
+use restante_delivery::{Circuit, ForwardClient, Mode, NextHop, Notices, On5xx, RetryList, TlsPolicy};
 use restante_server::{ListenTls, Service};
-use restante_turn::{EtrnFrom, EtrnReply, StoredSecret};
-use restante_types::Domain;
+use restante_turn::{EtrnFrom, EtrnReply, Fingerprint, StoredSecret};
+use restante_types::{Domain, Mailbox};
 
 use super::credentials::Certificates;
 use super::fields::{Fields, Setting};
-use super::values::{DeliverTo, DiskMark, Notices, On5xx, Quota, Size, Span, SpanOrOff, Workers};
+use super::primary::{DnsServer, Rate, Webhook};
+use super::values::{DeliverTo, DiskMark, Quota, Size, Span, SpanOrOff, Workers};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $key:literal $field:ident: $type:ty = $default:expr;)* }) => {
@@ -96,6 +97,42 @@ section! {
 }
 
 section! {
+    /// `[dns]`
+    Dns {
+        /// Servers that are asked; none means those of the system.
+        "servers" servers: Vec<DnsServer> = Vec::new();
+        /// The root's keys, as records; absent is those that came with the program.
+        "trust-anchor" trust_anchor: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// `[notices]`: how notices to senders read.
+    NoticeTexts {
+        /// The name that they come from, beside our address.
+        "from-name" from_name: Option<String> = None;
+        /// The text when a message was refused, or waited too long.
+        "failed" failed: Option<PathBuf> = None;
+        /// The text while a message still waits.
+        "delayed" delayed: Option<PathBuf> = None;
+        /// The text when a message went to a server that sends no notices.
+        "relayed" relayed: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// `[events]`: who is told when something changes.
+    Events {
+        /// Where it is posted.
+        "webhook" webhook: Option<Webhook> = None;
+        /// What the posts are signed with.
+        "secret-file" secret_file: Option<PathBuf> = None;
+        /// Domains' owners are told by mail.
+        "mail" mail: bool = true;
+    }
+}
+
+section! {
     /// `[admin]`
     Admin {
         /// Where the command line talks to the server.
@@ -136,6 +173,24 @@ section! {
         "primary" primary: NextHop = NextHop::Mx;
         /// What TLS to the primary must be.
         "tls-policy" tls_policy: TlsPolicy = TlsPolicy::Opportunistic;
+        /// Certificates of the authorities that count; absent is those of this system.
+        "tls-ca" tls_ca: Option<PathBuf> = None;
+        /// The name that its certificate must have; absent is the next hop's.
+        "tls-name" tls_name: Option<Domain> = None;
+        /// Its certificates.
+        "tls-fingerprint" tls_fingerprint: Vec<Fingerprint> = Vec::new();
+        /// The certificate that we show.
+        "tls-certificate" tls_certificate: Option<PathBuf> = None;
+        /// Its key.
+        "tls-key" tls_key: Option<PathBuf> = None;
+        /// Addresses that we connect from.
+        "source-address" source_address: Vec<IpAddr> = Vec::new();
+        /// DNS servers of its own.
+        "resolver" resolver: Vec<DnsServer> = Vec::new();
+        /// How much the primary is told of the client that a message came from.
+        "forward-client" forward_client: ForwardClient = ForwardClient::Off;
+        /// Authentication-Results stand on top of what comes in.
+        "authentication-results" authentication_results: bool = false;
         /// The primary takes internationalised addresses.
         "smtputf8" smtputf8: bool = false;
         /// How long mail waits to be collected.
@@ -148,6 +203,12 @@ section! {
         "notices" notices: Notices = Notices::Verified;
         /// What becomes of mail that the primary refuses for good.
         "on-5xx" on_5xx: On5xx = On5xx::Notice;
+        /// After an outage the first message goes alone.
+        "canary" canary: bool = true;
+        /// Messages per minute.
+        "rate" rate: Rate = Rate(None);
+        /// When refusals stop the domain.
+        "circuit" circuit: Circuit = Circuit::default();
         /// Octets at most, names below it included.
         "quota" quota: Quota = Quota(None);
         /// Connections of one drain.
@@ -162,7 +223,9 @@ section! {
         "deliver-to" deliver_to: DeliverTo = DeliverTo::Primary;
         /// Warns when mail has waited this long.
         "uncollected-alarm" uncollected_alarm: SpanOrOff = SpanOrOff(Some(Span::seconds(86_400)));
-        /// How long failed and expired mail is kept.
+        /// Who is told about the domain by mail.
+        "owner" owner: Option<Mailbox> = None;
+        /// How long failed and expired mail, and dead letters, are kept.
         "parked-retention" parked_retention: Span = Span::seconds(30 * 86_400);
     }
 }

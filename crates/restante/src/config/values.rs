@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use restante_delivery::{Mode, NextHop, RetryList, TlsPolicy};
+use restante_delivery::{ForwardClient, Mode, NextHop, Notices, On5xx, RetryList, TlsPolicy};
 use restante_server::{ListenTls, Service};
 use restante_turn::{EtrnFrom, EtrnReply, Fingerprint};
-use restante_types::Domain;
+use restante_types::{Domain, Mailbox};
 use toml::de::DeValue;
 
 use super::fields::{Setting, Wrong};
@@ -126,6 +126,7 @@ pub(crate) use parsed;
 
 parsed! {
     Domain, "domain name", "write a name like \"example.org\"";
+    Mailbox, "address", "write an address like \"postmaster@example.org\"";
     IpAddr, "address", "write an address like \"192.0.2.1\" or \"2001:db8::1\"";
     SocketAddr, "address with a port", "write an address like \"192.0.2.1:25\" or \"[::]:25\"";
     NextHop, "primary", "write \"mx\", \"host\", \"host:port\", \"[192.0.2.1]:2525\" or \"[2001:db8::1]:25\"";
@@ -182,27 +183,12 @@ words! {
     }
     Notices, "rule for notices" { "all" => Notices::All, "verified" => Notices::Verified, "none" => Notices::None, }
     On5xx, "way with refusals" { "notice" => On5xx::Notice, "hold" => On5xx::Hold, }
+    ForwardClient, "way to tell of the client" {
+        "off" => ForwardClient::Off,
+        "xclient" => ForwardClient::Xclient,
+        "xforward" => ForwardClient::Xforward,
+    }
     DeliverTo, "way to the next hop" { "primary" => DeliverTo::Primary, "requester" => DeliverTo::Requester, }
-}
-
-/// `notices`: to whom notices about failed mail go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notices {
-    /// Every sender.
-    All,
-    /// Senders that SPF or DKIM vouches for.
-    Verified,
-    /// Nobody.
-    None,
-}
-
-/// `on-5xx`: what becomes of mail that the primary refuses for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum On5xx {
-    /// The sender is told.
-    Notice,
-    /// It is parked for the operator.
-    Hold,
 }
 
 /// `deliver-to`: where a drain connects to.

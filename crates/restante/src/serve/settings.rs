@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop};
+use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop, TlsTrust};
 use restante_server::{HeldDomain as Held, ListenSettings, ServerLimits, ServerSettings};
 use restante_smtp::AuthOffer;
 use restante_turn::{Account, AccountTurn, DomainTurn, TurnSettings};
@@ -73,16 +73,34 @@ pub(crate) fn delivery(config: &Config) -> DeliverySettings {
         listeners: config.listen.iter().map(|listen| listen.value.address).collect(),
         source_addresses: Vec::new(),
         is_local: restante_delivery::is_local_address,
-        domains: per_domain(config, |rules| DomainDelivery {
-            mode: rules.mode,
-            primary: rules.primary.clone(),
-            tls: rules.tls_policy,
-            retention: rules.retention.0,
-            retry: rules.retry.clone(),
-            connections: rules.connections,
-            parked_retention: rules.parked_retention.0,
-            ..DomainDelivery::default()
-        }),
+        domains: per_domain(config, domain_delivery),
+    }
+}
+
+fn domain_delivery(rules: &Rules) -> DomainDelivery {
+    DomainDelivery {
+        mode: rules.mode,
+        primary: rules.primary.clone(),
+        source_addresses: rules.source_address.clone(),
+        resolvers: rules.resolver.iter().map(|server| server.0).collect(),
+        tls: rules.tls_policy,
+        trust: TlsTrust {
+            authorities: rules.tls_ca.clone(),
+            name: rules.tls_name.clone(),
+            fingerprints: rules.tls_fingerprint.iter().map(|fingerprint| fingerprint.0).collect(),
+            shown: rules.tls_certificate.clone().zip(rules.tls_key.clone()),
+        },
+        forward_client: rules.forward_client,
+        retention: rules.retention.0,
+        retry: rules.retry.clone(),
+        connections: rules.connections,
+        parked_retention: rules.parked_retention.0,
+        delay_notice: rules.delay_notice.0.map(|span| span.0),
+        notices: rules.notices,
+        on_5xx: rules.on_5xx,
+        canary: rules.canary,
+        rate: rules.rate.0,
+        circuit: rules.circuit,
     }
 }
 
