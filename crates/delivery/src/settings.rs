@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use restante_types::{Domain, DomainMap, canonical};
 
+use crate::notice::NoticeSettings;
 use crate::retry::RetryList;
 
 /// The port of SMTP, RFC 5321 4.5.4.2.
@@ -30,6 +31,8 @@ pub struct DeliverySettings {
     pub source_addresses: Vec<IpAddr>,
     /// Whether an interface of this machine has an address: [`is_local_address`](crate::is_local_address).
     pub is_local: fn(IpAddr) -> bool,
+    /// How notices to senders are written.
+    pub notices: NoticeSettings,
     /// The domains.
     pub domains: DomainMap<DomainDelivery>,
 }
@@ -332,6 +335,7 @@ mod tests {
             listeners: Vec::new(),
             is_local: |_| false,
             source_addresses: vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
+            notices: NoticeSettings::default(),
             domains: DomainMap::default(),
         };
         assert_eq!(settings.source_for("2001:db8::1".parse().unwrap()), Some("2001:db8::9".parse().unwrap()));

@@ -94,6 +94,7 @@ mod tests {
             listeners: listeners.iter().map(|text| text.parse().unwrap()).collect(),
             source_addresses: Vec::new(),
             is_local: |_| false,
+            notices: crate::notice::NoticeSettings::default(),
             domains: DomainMap::default(),
         }
     }

@@ -130,6 +130,7 @@ async fn trip_to(
         listeners: Vec::new(),
         is_local: |_| false,
         source_addresses: Vec::new(),
+        notices: crate::notice::NoticeSettings::default(),
         domains: DomainMap::default(),
     };
     let trip = Courier::default()

@@ -103,6 +103,7 @@ impl World {
             listeners: vec!["127.0.0.1:2525".parse().unwrap()],
             source_addresses: Vec::new(),
             is_local: |address| address.to_string() == "203.0.113.8",
+            notices: restante_delivery::NoticeSettings::default(),
             domains,
         }
     }
