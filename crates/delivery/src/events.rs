@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 
 use crate::feed::Tally;
 use crate::route::Hop;
+use crate::tls::StsMode;
 
 /// The next hop took responsibility for a recipient; `reply` is what it said after the content.
 pub(crate) fn delivered(domain: &Domain, id: QueueId, recipient: &Mailbox, hop: &str, reply: &Reply) {
@@ -166,4 +167,25 @@ pub(crate) fn unreadable(domain: &Domain, id: QueueId, error: &StoreError) {
 /// What the network said when a connection broke.
 pub(crate) fn connection_lost(domain: &Domain, hop: &str, error: &std::io::Error) {
     tracing::info!(event = "connection_lost", %domain, hop, %error);
+}
+
+/// A policy of MTA-STS was fetched: one that we did not know, or the same once more.
+pub(crate) fn sts_policy(domain: &Domain, id: &str, mode: StsMode, renewed: bool) {
+    tracing::info!(event = "sts_policy", %domain, id, %mode, renewed);
+}
+
+/// [8461-3.3-alert] A policy that we keep could not be looked at again; it is in force for `seconds` more.
+pub(crate) fn sts_renewal_failed(domain: &Domain, why: &str, rest: Duration) {
+    let (why, seconds) = (Printable::from(why), rest.as_secs());
+    tracing::warn!(event = "sts_renewal_failed", %domain, %why, seconds);
+}
+
+/// A domain tests its policy, and this hop would be left out by it.
+pub(crate) fn sts_testing(domain: &Domain, hop: &Hop, why: &str) {
+    tracing::warn!(event = "sts_testing", %domain, %hop, why);
+}
+
+/// The file of policies cannot be read or written.
+pub(crate) fn sts_file_failed(error: &std::io::Error) {
+    tracing::error!(event = "sts_file_failed", %error);
 }

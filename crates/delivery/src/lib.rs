@@ -20,6 +20,7 @@ mod returns;
 mod reversals;
 mod route;
 mod settings;
+mod tls;
 mod turned;
 mod unreached;
 mod why;
@@ -47,6 +48,9 @@ pub use route::{Hop, LeftOut, NoRoute, Ourselves, Route, RouteView, find as find
 pub use settings::{
     Circuit, DeliverySettings, DomainDelivery, ForwardClient, Mode, NextHop, NextHopError, Notices, On5xx,
     SMTP_PORT, Share, TlsPolicy, TlsTrust,
+};
+pub use tls::{
+    Demand, FetchError, HttpsFetch, PolicyError, PolicyFetch, StsMode, StsPolicy, TlsParts, TlsPolicies, Unmet,
 };
 pub use turned::{Leash, SessionLimits, Turned};
 pub use unreached::Unreached;

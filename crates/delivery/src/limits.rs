@@ -36,6 +36,22 @@ pub const MX_RECORDS: usize = 50;
 pub const ADDRESSES: usize = 50;
 /// Names resolved at the same time for one route.
 pub const LOOKUPS_AT_ONCE: usize = 8;
+/// Answers of one set of DNS servers that are kept.
+pub const DNS_ANSWERS: usize = 10_000;
+/// How long an answer is kept at most, whatever its time to live says.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long the absence of records is kept at most (RFC 2308 5 suggests one to three hours).
+pub const DNS_ABSENCE_MAX: Duration = Duration::from_secs(3600);
+/// How long a failure is kept, so that a crowd of drains does not ask a dead server one by one (RFC 9520 3.2).
+pub const DNS_FAILURE: Duration = Duration::from_secs(1);
+/// Aliases followed for one name.
+pub const ALIASES: usize = 8;
+/// Signature checks of one set of DNS servers that are remembered.
+pub const DNSSEC_CHECKS: usize = 10_000;
+/// Sets of DNS servers of domains that have their own; beyond it one is forgotten with what it knew.
+pub const OWN_RESOLVERS: usize = 256;
+/// Octets of a file of trust anchors.
+pub const TRUST_ANCHOR_FILE: u64 = 256 * 1024;
 /// For one DNS question with its retries; longer than the resolver's own patience.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 /// For a TCP connection to the last address that is left (RFC 5321 4.5.3.2 names no time for it).
@@ -112,3 +128,27 @@ pub const WHY_LINE: usize = 512;
 pub const WHY_DOMAINS: usize = 10_000;
 /// Octets of all of them together: usual ones have 1 KiB, and a hostile primary must not take the memory.
 pub const WHY_TOTAL: usize = 16 << 20;
+/// TLSA records of one host that are used; a signed zone may hold thousands.
+pub const TLSA_RECORDS: usize = 32;
+/// [8461-3.3-bounds] For fetching an MTA-STS policy, from the look for its host on: what RFC 8461 3.3 suggests.
+pub const STS_FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// [8461-3.3-bounds] Octets of a policy, likewise.
+pub const STS_BODY: usize = 64 * 1024;
+/// Octets of the head of a policy host's answer.
+pub const STS_HEAD: usize = 16 * 1024;
+/// Addresses of a policy host that are tried.
+pub const STS_ADDRESSES: usize = 4;
+/// How long a policy is kept at most (RFC 8461 3.2): a year.
+pub const STS_MAX_AGE: Duration = Duration::from_secs(31_557_600);
+/// The DNS is asked for a new policy no sooner than this after the last look.
+pub const STS_LOOK_PAUSE: Duration = Duration::from_secs(60);
+/// [8461-3.3-pause] A policy that could not be fetched is not tried again before this.
+pub const STS_FETCH_PAUSE: Duration = Duration::from_secs(300);
+/// [8461-3.3-renew] A policy is renewed when it was kept for this long.
+pub const STS_RENEW: Duration = Duration::from_secs(24 * 3600);
+/// Between two looks after all policies.
+pub const STS_ROUND: Duration = Duration::from_secs(3600);
+/// Domains whose policies are kept; beyond it the one that ends first goes.
+pub const STS_DOMAINS: usize = 10_000;
+/// Octets of the file of policies that are read: as many policies of an unusual length.
+pub const STS_FILE: u64 = 64 * 1024 * 1024;

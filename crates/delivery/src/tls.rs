@@ -1,0 +1,241 @@
+//! What TLS is demanded of each next hop, and how it is met: the policies of a domain, DANE (RFC 7672), MTA-STS
+//! (RFC 8461).
+//!
+//! A policy that cannot be met defers with the reason. Nothing here ever falls back to less than what was asked for.
+
+mod dane;
+mod demand;
+mod fetch;
+mod policy;
+mod sts;
+mod sts_file;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use restante_net::limits::HANDSHAKE_TIMEOUT;
+use restante_net::{ClientTls, ClientTlsBook, ServerName, Trust};
+use restante_types::Domain;
+
+use crate::Clock;
+use crate::resolve::Lookup;
+use crate::route::Hop;
+use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy, TlsTrust};
+
+pub use demand::{Demand, Unmet};
+pub use fetch::{FetchError, HttpsFetch, PolicyFetch};
+pub use policy::{PolicyError, StsMode, StsPolicy};
+
+use sts::StsBook;
+
+/// What [`TlsPolicies`] work with.
+pub struct TlsParts {
+    /// The DNS.
+    pub lookup: Arc<dyn Lookup>,
+    /// The way to MTA-STS policies.
+    pub fetch: Arc<dyn PolicyFetch>,
+    /// Where they are kept over a restart; `None`: nowhere.
+    pub file: Option<PathBuf>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The TLS policies of all domains: what each demands of a next hop, and the configurations that enforce it.
+pub struct TlsPolicies {
+    lookup: Arc<dyn Lookup>,
+    clock: Clock,
+    sts: StsBook,
+    configs: ClientTlsBook,
+    authorities: Trust,
+    handshake: Duration,
+}
+
+impl TlsPolicies {
+    /// Reads what was kept of MTA-STS.
+    #[must_use]
+    pub fn new(parts: TlsParts) -> Self {
+        let TlsParts { lookup, fetch, file, clock } = parts;
+        Self {
+            lookup,
+            sts: StsBook::open(fetch, file, clock()),
+            clock,
+            configs: ClientTlsBook::default(),
+            authorities: Trust::System,
+            handshake: HANDSHAKE_TIMEOUT,
+        }
+    }
+
+    /// These authorities stand in for those of the system.
+    #[must_use]
+    pub fn with_authorities(mut self, authorities: Trust) -> Self {
+        self.authorities = authorities;
+        self
+    }
+
+    /// For a TLS handshake, instead of [`HANDSHAKE_TIMEOUT`].
+    #[must_use]
+    pub const fn with_handshake(mut self, limit: Duration) -> Self {
+        self.handshake = limit;
+        self
+    }
+
+    /// For a TLS handshake.
+    pub(crate) const fn handshake(&self) -> Duration {
+        self.handshake
+    }
+
+    /// What the policy of `domain` demands of this hop. Its `Display` says so in words.
+    ///
+    /// # Errors
+    /// [`Unmet`] where nothing may be sent over this hop whatever it shows: the reason, and the reply to record.
+    pub async fn demand(
+        &self,
+        domain: &Domain,
+        delivery: &DomainDelivery,
+        hop: &Hop,
+    ) -> Result<Demand, Unmet> {
+        match delivery.tls {
+            TlsPolicy::Opportunistic => Ok(Demand::if_offered(
+                named(&delivery.trust, hop),
+                "opportunistic: encrypted where the next hop offers it, in clear otherwise".to_owned(),
+            )),
+            TlsPolicy::Require => Ok(Demand::encrypted(
+                named(&delivery.trust, hop),
+                "require: encrypted, whatever certificate is shown".to_owned(),
+            )),
+            TlsPolicy::Verify => Ok(self.verify(delivery, hop)),
+            TlsPolicy::Dane => dane::demand(&*self.lookup_for(delivery)?, hop).await,
+            TlsPolicy::MtaSts => self.mta_sts(domain, delivery, hop).await,
+        }
+    }
+
+    /// The configuration that enforces a demand, and shows our certificate where there is one.
+    ///
+    /// # Errors
+    /// [`Unmet`]: a file that `trust` names cannot be used.
+    pub fn client(&self, demand: &Demand, trust: &TlsTrust) -> Result<ClientTls, Unmet> {
+        let shown = trust.shown.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+        let found = self.configs.trusting(demand.trust(), shown, Instant::now());
+        found.map_err(|error| Unmet::local(format!("our own TLS files cannot be used: {error}")))
+    }
+
+    /// Keeps the MTA-STS policies of the configured domains fresh, for as long as it is polled: each is found before it
+    /// is needed, and renewed long before it ends.
+    pub async fn keep(self: Arc<Self>, settings: Arc<ArcSwap<DeliverySettings>>) {
+        loop {
+            let now = settings.load_full();
+            let wanted = now.domains.iter().filter(|(_, delivery)| delivery.tls == TlsPolicy::MtaSts);
+            let configured = wanted.map(|(name, _)| name.clone());
+            for domain in self.sts.kept().into_iter().chain(configured) {
+                match now.domains.find(&domain) {
+                    Some((_, delivery)) if delivery.tls == TlsPolicy::MtaSts => {
+                        if let Ok(lookup) = self.lookup_for(delivery) {
+                            // What is wrong is in the log, and is told whoever needs the policy.
+                            let _ = self.sts.current(&domain, &lookup, (self.clock)()).await;
+                        }
+                    }
+                    // Its owner asks for something else now.
+                    _ => self.sts.forget(&domain).await,
+                }
+            }
+            tokio::time::sleep(crate::limits::STS_ROUND).await;
+        }
+    }
+
+    fn verify(&self, delivery: &DomainDelivery, hop: &Hop) -> Demand {
+        let trust = &delivery.trust;
+        let name = named(trust, hop);
+        if !trust.fingerprints.is_empty() {
+            let count = trust.fingerprints.len();
+            let words = match count {
+                1 => "verify: the certificate whose fingerprint is on file".to_owned(),
+                _ => format!("verify: one of the {count} certificates whose fingerprints are on file"),
+            };
+            return Demand::verified(Trust::Fingerprints(trust.fingerprints.clone()), name, words);
+        }
+        let (by, whose) = self.authorities_for(trust);
+        let words = format!("verify: a certificate for {} by {whose}", name.to_str());
+        Demand::verified(by, name, words)
+    }
+
+    async fn mta_sts(
+        &self,
+        domain: &Domain,
+        delivery: &DomainDelivery,
+        hop: &Hop,
+    ) -> Result<Demand, Unmet> {
+        let lookup = self.lookup_for(delivery)?;
+        let found = self.sts.current(domain, &lookup, (self.clock)()).await;
+        let known = found.map_err(|why| Unmet::policy(format!("no MTA-STS policy of {domain}: {why}")))?;
+        let (id, name) = (&known.id, named(&delivery.trust, hop));
+        match known.policy.mode {
+            // [8461-5-none] The domain says itself, by a policy that was verified, that it has none any more.
+            StsMode::None => Ok(Demand::if_offered(
+                name,
+                format!("mta-sts: {domain} has switched it off (mode none, policy {id}); encrypted where offered"),
+            )),
+            // [8461-5-testing] Delivered as though there were no failure; what would fail is told in the log.
+            StsMode::Testing => {
+                if let Err(why) = listed(&known.policy, domain, hop) {
+                    crate::events::sts_testing(domain, hop, &why.to_string());
+                }
+                let words =
+                    format!("mta-sts: {domain} is testing (mode testing, policy {id}); encrypted where offered");
+                Ok(Demand::if_offered(name, words))
+            }
+            StsMode::Enforce => {
+                // [8461-5-enforce] [8461-4.1]
+                let host = listed(&known.policy, domain, hop)?;
+                let (by, whose) = self.authorities_for(&delivery.trust);
+                let words = format!(
+                    "mta-sts: a certificate for {host} by {whose} (mode enforce, policy {id} of {domain})"
+                );
+                // [8461-4.2] Its own name: neither that of the domain nor one that the configuration gives.
+                let name = ServerName::try_from(host.as_str().to_owned());
+                let name = name.map_err(|_| Unmet::policy(format!("{host} is no name for a certificate")))?;
+                Ok(Demand::verified(by, name, words))
+            }
+        }
+    }
+
+    fn authorities_for(&self, trust: &TlsTrust) -> (Trust, String) {
+        match (&trust.authorities, &self.authorities) {
+            (Some(file), _) => {
+                (Trust::Authorities(file.clone()), format!("the authorities in {}", file.display()))
+            }
+            (None, authorities) => (authorities.clone(), "the system's authorities".to_owned()),
+        }
+    }
+
+    /// The domain's own DNS servers where it has any.
+    fn lookup_for(&self, delivery: &DomainDelivery) -> Result<Arc<dyn Lookup>, Unmet> {
+        if delivery.resolvers.is_empty() {
+            return Ok(self.lookup.clone());
+        }
+        let own = self.lookup.with_servers(&delivery.resolvers);
+        own.ok_or_else(|| Unmet::policy("the domain's own DNS servers cannot be asked".to_owned()))
+    }
+}
+
+/// [8461-4.1] The hop's name, if the policy lists it.
+fn listed<'a>(policy: &StsPolicy, domain: &Domain, hop: &'a Hop) -> Result<&'a Domain, Unmet> {
+    let Some(name) = &hop.name else {
+        let why = format!("the MTA-STS policy of {domain} lists names, and this next hop is an address");
+        return Err(Unmet::policy(why));
+    };
+    if policy.allows(name) {
+        return Ok(name);
+    }
+    Err(Unmet::policy(format!("left out: the MTA-STS policy of {domain} does not list {name}")))
+}
+
+/// What we ask for in the handshake: the name on file, that of the host, or its address.
+fn named(trust: &TlsTrust, hop: &Hop) -> ServerName<'static> {
+    let name = trust.name.as_ref().or(hop.name.as_ref());
+    let named = name.and_then(|name| ServerName::try_from(name.as_str().to_owned()).ok());
+    named.unwrap_or_else(|| ServerName::from(hop.address.ip()))
+}
