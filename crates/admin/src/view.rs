@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use restante_api::{
-    DomainStatus, DrainView, EntryView, HoldView, LastDrainView, RecipientView, TlsView, timestamp,
+    AlarmView, DomainStatus, DrainView, EntryView, HoldView, LastDrainView, RecipientView, TlsView, timestamp,
 };
 use restante_queue::{DomainStats, DrainProgress, Entry, Filter, HoldKind, HoldNote, LastDrain};
 use restante_types::{ClientFacts, Envelope, Ret};
 
 /// One domain. `mode` is what the configuration says of it, if it does.
-pub(crate) fn status(stats: DomainStats, mode: Option<String>) -> DomainStatus {
+pub(crate) fn status(stats: DomainStats, mode: Option<String>, alarms: Vec<AlarmView>) -> DomainStatus {
     DomainStatus {
         domain: stats.domain,
         mode,
@@ -23,6 +23,7 @@ pub(crate) fn status(stats: DomainStats, mode: Option<String>) -> DomainStatus {
         last_drain: stats.last_drain.map(last_drain),
         draining: stats.draining.map(drain),
         parked: stats.parked,
+        alarms,
     }
 }
 
@@ -36,6 +37,7 @@ pub(crate) const fn hold_kind(kind: HoldKind) -> &'static str {
         HoldKind::Operator => "operator",
         HoldKind::Orphaned => "orphaned",
         HoldKind::Misrouted => "misrouted",
+        HoldKind::Circuit => "circuit",
     }
 }
 

@@ -71,11 +71,11 @@ impl Housekeeping {
     async fn expire(&self, domain: &Domain, cutoff: UnixMillis) -> Result<(), StoreError> {
         let mut expired = 0;
         for _ in 0..HOUSEKEEPING_CALLS {
-            let count = self.store.expire(domain, cutoff, HOUSEKEEPING_ENTRIES).await?;
-            if count == 0 {
+            let keys = self.store.expire(domain, cutoff, HOUSEKEEPING_ENTRIES).await?;
+            if keys.is_empty() {
                 break;
             }
-            expired += count;
+            expired += keys.len() as u64;
             sleep(HOUSEKEEPING_PAUSE).await;
         }
         if expired > 0 {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
-use crate::limits::{LARGE_READ, PIECE};
+use crate::limits::{LARGE_READ, MAX_HEAD, PIECE};
 use crate::log::{Share, Spool, TempFile};
 
 /// Content as it arrives: small content stays in memory, large content goes to a temporary file that vanishes with
@@ -77,7 +77,7 @@ impl ContentBuffer {
             Some(file) => Body::File(file),
             None => Body::Memory { octets: self.memory.into(), _share: self.share },
         };
-        Ok(SealedContent { crc: self.crc, body })
+        Ok(SealedContent { head: Bytes::new(), crc: self.crc, body })
     }
 
     async fn spill(&mut self, last: bool) -> Result<(), StoreError> {
@@ -132,6 +132,9 @@ fn write_out(
 /// Content with a known length that can be read more than once.
 #[derive(Debug)]
 pub struct SealedContent {
+    /// Octets before what is in the body.
+    pub(crate) head: Bytes,
+    /// Of head and body together.
     pub(crate) crc: u32,
     pub(crate) body: Body,
 }
@@ -151,13 +154,27 @@ pub(crate) enum Body {
 }
 
 impl SealedContent {
+    /// Puts header lines before everything that is there; they are stored with it and count as part of it. A head that
+    /// would make more than [`MAX_HEAD`] octets in all is left out.
+    #[must_use]
+    pub fn with_head(mut self, head: Bytes) -> Self {
+        if head.is_empty() || self.head.len() + head.len() > MAX_HEAD {
+            return self;
+        }
+        let behind = usize::try_from(self.len()).unwrap_or(usize::MAX);
+        self.crc = crc32c::crc32c_combine(crc32c::crc32c(&head), self.crc, behind);
+        self.head = if self.head.is_empty() { head } else { [head, self.head].concat().into() };
+        self
+    }
+
     /// Octets.
     #[must_use]
     pub fn len(&self) -> u64 {
-        match &self.body {
+        let body = match &self.body {
             Body::Memory { octets, .. } => octets.len() as u64,
             Body::File(file) => file.len(),
-        }
+        };
+        self.head.len() as u64 + body
     }
 
     /// Whether there is none.
@@ -170,8 +187,11 @@ impl SealedContent {
     #[must_use]
     pub fn reader(&self) -> ContentReader {
         match &self.body {
-            Body::Memory { octets, .. } => octets.clone().into(),
-            Body::File(file) => ContentReader::large(Arc::clone(file.file()), file.len(), self.crc),
+            Body::Memory { octets, .. } if self.head.is_empty() => octets.clone().into(),
+            Body::Memory { octets, .. } => Bytes::from([&self.head[..], octets].concat()).into(),
+            Body::File(file) => {
+                ContentReader::large(self.head.clone(), Arc::clone(file.file()), file.len(), self.crc)
+            }
         }
     }
 }
@@ -227,10 +247,11 @@ impl ContentReader {
         Self::unread(Rest { file, at, left, crc: 0, expected, chunk, inline })
     }
 
-    /// Content in a file of its own.
-    pub(crate) fn large(file: Arc<dyn DiskFile>, octets: u64, expected: u32) -> Self {
-        let chunk = LARGE_READ;
-        Self::unread(Rest { file, at: 0, left: octets, crc: 0, expected, chunk, inline: false })
+    /// Content in a file of its own, behind its head; `expected` is the check of both.
+    pub(crate) fn large(head: Bytes, file: Arc<dyn DiskFile>, octets: u64, expected: u32) -> Self {
+        let (chunk, crc) = (LARGE_READ, crc32c::crc32c(&head));
+        let rest = Rest { file, at: 0, left: octets, crc, expected, chunk, inline: false };
+        Self { ready: head, ..Self::unread(rest) }
     }
 
     const fn unread(rest: Rest) -> Self {

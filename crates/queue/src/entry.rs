@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, Mailbox, QueueId, Reply, UnixMillis};
+use restante_types::{
+    ClientFacts, DeliveryState, Domain, Envelope, Mailbox, QueueId, Reply, UnixMillis, Vouched,
+};
 
 use crate::content::SealedContent;
 
@@ -24,6 +26,8 @@ pub struct Destination {
     pub recipients: Vec<u16>,
     /// When to try on our own; `None` waits to be asked (`mode = "on-demand"`).
     pub first_attempt: Option<UnixMillis>,
+    /// Stored as a dead letter from the start: nobody is sent it unless it is released.
+    pub dead: bool,
 }
 
 /// A message to be stored.
@@ -41,6 +45,17 @@ pub struct NewMessage {
     pub content: SealedContent,
     /// One or more; every recipient is in exactly one.
     pub destinations: Vec<Destination>,
+    /// Whether somebody vouches for its sender.
+    pub vouched: Vouched,
+}
+
+/// What becomes of a recipient that failed or expired, once somebody saw to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Conclusion {
+    /// Its sender was told, or has no claim to be: gone for good.
+    Reported,
+    /// Its sender may not be told: kept as a dead letter for the domain's owner.
+    Dead,
 }
 
 /// Where one recipient of an entry stands.
@@ -77,6 +92,8 @@ pub struct Entry {
     pub held: Option<String>,
     /// When we try on our own next.
     pub next_attempt: Option<UnixMillis>,
+    /// Whether somebody vouches for its sender.
+    pub vouched: Vouched,
 }
 
 /// One entry as a drain needs it.
@@ -94,4 +111,8 @@ pub struct Work {
     pub waiting: Vec<u16>,
     /// How often the entry was tried before.
     pub attempts: u32,
+    /// Who handed it in.
+    pub client: Arc<ClientFacts>,
+    /// Whether somebody vouches for its sender.
+    pub vouched: Vouched,
 }

@@ -18,6 +18,8 @@ pub enum DrainCause {
     Flush,
     /// `mode = "push"`: new mail, or a retry that is due.
     Schedule,
+    /// The primary answers again after an outage: everything for it goes.
+    Returned,
 }
 
 impl fmt::Display for DrainCause {
@@ -28,6 +30,7 @@ impl fmt::Display for DrainCause {
             Self::Turn => "turn",
             Self::Flush => "flush",
             Self::Schedule => "schedule",
+            Self::Returned => "returned",
         })
     }
 }

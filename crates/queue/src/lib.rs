@@ -18,6 +18,7 @@ mod lease;
 mod limits;
 mod log;
 mod mint;
+mod pauses;
 mod receipt;
 pub mod spool;
 mod stats;
@@ -26,16 +27,18 @@ mod store;
 pub use clock::{Clock, SystemClock};
 pub use content::{ContentBuffer, ContentReader, SealedContent};
 pub use embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
-pub use entry::{Destination, Entry, EntryKey, NewMessage, RecipientStatus, Work};
+pub use entry::{Conclusion, Destination, Entry, EntryKey, NewMessage, RecipientStatus, Work};
 pub use error::StoreError;
 pub use filter::{Cursor, Filter, ListPage};
 pub use index::{ProbeCommand, ProbeError, probe};
 pub use lease::{
     DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Outcome, Scope, Settlement, Started,
 };
+pub use limits::MAX_HEAD;
 pub use log::LowWater;
+pub use pauses::Pauses;
 pub use receipt::Receipt;
 pub use stats::{
-    DomainStats, DrainProgress, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LastDrain,
+    DomainStats, DrainProgress, Health, HoldKind, HoldNote, HoldOrder, IndexHealth, IntakeHealth, LastDrain,
 };
 pub use store::{DrainRequests, QueueStore};

@@ -45,6 +45,13 @@ pub(crate) const MAX_REPLIES: usize = 16;
 /// Octets of a reply's text that are kept (RFC 5321 4.5.3.1.5 allows 512 for a reply line).
 pub(crate) const MAX_REPLY_TEXT: usize = 512;
 
+/// Octets that may be put before a message's content when it is accepted: a few header lines. They lie in the record
+/// also where the content has a file of its own.
+pub const MAX_HEAD: usize = 16 << 10;
+
+/// Pauses of a domain's clock that are kept apart; beyond that the two nearest become one.
+pub(crate) const MAX_PAUSES: usize = 64;
+
 /// Octets of an operator's reason that are kept.
 pub(crate) const MAX_REASON: usize = 255;
 

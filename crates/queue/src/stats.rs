@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use restante_types::{DeliveryState, Domain, UnixMillis};
 
 use crate::lease::DrainCause;
+use crate::pauses::Pauses;
 
 /// Why a whole domain is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,6 +16,29 @@ pub enum HoldKind {
     Orphaned,
     /// Its route leads to ourselves or nowhere.
     Misrouted,
+    /// The primary refused too much: nothing is sent, and nothing bounced, until somebody looked.
+    Circuit,
+}
+
+/// How a domain is to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldOrder {
+    /// Who or what stops it.
+    pub kind: HoldKind,
+    /// For people.
+    pub reason: String,
+    /// When it may go again on its own (see [`QueueStore::holds_over`](crate::QueueStore::holds_over)).
+    pub until: Option<UnixMillis>,
+    /// Whether its mail gets no older meanwhile.
+    pub pause_retention: bool,
+}
+
+impl HoldOrder {
+    /// Until it is released, with the clock running.
+    #[must_use]
+    pub fn new(kind: HoldKind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into(), until: None, pause_retention: false }
+    }
 }
 
 /// A domain's stop, with its reason.
@@ -26,6 +50,12 @@ pub struct HoldNote {
     pub reason: String,
     /// Since when.
     pub since: UnixMillis,
+    /// When it may go again on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<UnixMillis>,
+    /// Its mail gets no older meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pause_retention: bool,
 }
 
 /// A drain that runs.
@@ -81,6 +111,8 @@ pub struct DomainStats {
     pub last_drain: Option<LastDrain>,
     /// The drain that runs now.
     pub draining: Option<DrainProgress>,
+    /// When its clock stood still: how old its mail is.
+    pub pauses: Pauses,
 }
 
 /// Whether mail can come in.

@@ -7,14 +7,14 @@ use restante_types::{Domain, QueueId, UnixMillis};
 use tokio::sync::mpsc;
 
 use crate::content::{ContentBuffer, ContentReader};
-use crate::entry::{Entry, EntryKey, NewMessage, Work};
+use crate::entry::{Conclusion, Entry, EntryKey, NewMessage, Work};
 use crate::error::StoreError;
 use crate::filter::{Cursor, Filter, ListPage};
 use crate::lease::{
     DomainLease, DrainCause, DrainReport, DrainRequest, LeaseAnswer, Scope, Settlement, Started,
 };
 use crate::receipt::Receipt;
-use crate::stats::{DomainStats, Health, HoldKind};
+use crate::stats::{DomainStats, Health, HoldNote, HoldOrder};
 
 /// Drain requests as they come; a domain stands in it at most once for what is due, and once for everything.
 pub type DrainRequests = mpsc::UnboundedReceiver<DrainRequest>;
@@ -37,7 +37,8 @@ pub trait QueueStore: Send + Sync + 'static {
     /// [`StoreError::Full`] or [`StoreError::Unavailable`], as `accept` would.
     fn ready_for_mail(&self, size: u64) -> Result<(), StoreError>;
 
-    /// Stores a message durably and visibly. Repeating it with the same id is harmless.
+    /// Stores a message durably and visibly. Repeating it with the same id is harmless, whatever became of the message
+    /// meanwhile.
     ///
     /// # Errors
     /// Nothing was acknowledged, and nothing of it will be delivered.
@@ -66,6 +67,10 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Counts of the domains behind `after`, in the order of their names, at most `limit`.
     fn stats_page(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainStats>;
 
+    /// Counts of the domains below this one (whose names end in `.domain`) behind `after`, in an order of the store's,
+    /// at most `limit`.
+    fn queues_below(&self, domain: &Domain, after: Option<&Domain>, limit: usize) -> Vec<DomainStats>;
+
     /// Asks for a drain: wakes whoever reads `watch`, or marks the running drain to look once more.
     ///
     /// # Errors
@@ -87,7 +92,11 @@ pub trait QueueStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Work>, StoreError>;
 
-    /// Records outcomes, in groups; when it returns, a crash repeats none of them.
+    /// Records outcomes, in groups; when it returns, a crash repeats none of them. A domain that was stopped meanwhile
+    /// changes nothing about that.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when somebody took the domain over: then only what was delivered was recorded.
     async fn settle(&self, lease: &DomainLease, settlements: Vec<Settlement>) -> Result<(), StoreError>;
 
     /// Whether somebody asked again since the lease was given or since this was last called (it clears the mark).
@@ -99,20 +108,47 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Gives a lease back with a report.
     async fn end_lease(&self, lease: DomainLease, report: DrainReport) -> Result<(), StoreError>;
 
-    /// Stops a domain. Survives restarts.
-    async fn hold_domain(&self, domain: &Domain, kind: HoldKind, reason: &str) -> Result<(), StoreError>;
+    /// Stops a domain. Survives restarts. A stop that is there already is replaced; a pause that ran is kept.
+    async fn hold_domain(&self, domain: &Domain, order: HoldOrder) -> Result<(), StoreError>;
 
     /// Lets a domain go again, whatever stopped it; false if nothing did.
     async fn release_domain(&self, domain: &Domain) -> Result<bool, StoreError>;
 
     /// Domains that are stopped, with their notes; bounded by the number of domains ever stopped.
-    fn held_domains(&self) -> Vec<(Domain, crate::stats::HoldNote)>;
+    fn held_domains(&self) -> Vec<(Domain, HoldNote)>;
+
+    /// Domains whose stop was to end by `now`; whoever looks after the queues releases them.
+    fn holds_over(&self, now: UnixMillis) -> Vec<Domain> {
+        let over = |(domain, note): (Domain, HoldNote)| {
+            note.until.is_some_and(|until| until <= now).then_some(domain)
+        };
+        self.held_domains().into_iter().filter_map(over).collect()
+    }
 
     /// Stops single entries; returns how many there were.
     async fn hold(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError>;
 
-    /// Lets single entries go again: held ones, and parked ones (failed, expired, misrouted) back to queued.
+    /// Lets single entries go again: held ones, and parked ones (failed, expired, misrouted, dead) back to queued.
     async fn release(&self, keys: &[EntryKey]) -> Result<u64, StoreError>;
+
+    /// Ends the matter of recipients that failed or expired, durably; others are passed over. Returns how many there
+    /// were.
+    async fn conclude(&self, key: &EntryKey, recipients: &[u16], how: Conclusion) -> Result<u64, StoreError>;
+
+    /// Entries of a domain behind `after` with a recipient that failed or expired and was not concluded, at most
+    /// `limit`. It costs what it finds, however much waits beside it.
+    async fn unreported(
+        &self,
+        domain: &Domain,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// Up to which message a domain's were looked at for notices of delay; what was noted last, over restarts.
+    fn delay_mark(&self, domain: &Domain) -> Option<QueueId>;
+
+    /// Notes it, durably.
+    async fn set_delay_mark(&self, domain: &Domain, mark: QueueId) -> Result<(), StoreError>;
 
     /// Deletes entries; they can be restored for 24 hours.
     async fn delete(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError>;
@@ -123,12 +159,19 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Forgets the retry history of a domain: attempts, next attempts, `not_before`.
     async fn reset_retries(&self, domain: &Domain) -> Result<(), StoreError>;
 
-    /// Parks, as `expired`, waiting entries of a domain that arrived before `cutoff`, at most `limit`; returns how
-    /// many. Does nothing while the clock is in doubt or the domain's clock is paused.
-    async fn expire(&self, domain: &Domain, cutoff: UnixMillis, limit: usize) -> Result<u64, StoreError>;
+    /// Parks, as `expired`, waiting entries of a domain that arrived before `cutoff`, at most `limit`; returns which.
+    /// Does nothing while the clock is in doubt or the domain is stopped. [`Pauses::cutoff`](crate::Pauses::cutoff)
+    /// says what cutoff a retention means.
+    async fn expire(
+        &self,
+        domain: &Domain,
+        cutoff: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<EntryKey>, StoreError>;
 
-    /// Removes for good what was deleted before `deleted_before` and what was parked (failed, expired) before
-    /// `parked_before` in this domain, at most `limit`; returns the keys removed, for the log.
+    /// Removes for good what was deleted before `deleted_before` and what was parked (failed, expired, dead) before
+    /// `parked_before` in this domain, at most `limit`; returns the keys removed, for the log. Of a domain that is
+    /// stopped only what was deleted goes: nobody is told about the rest while it is.
     async fn purge(
         &self,
         domain: &Domain,

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use restante_queue::conformance::{Subject, deferred, domain, key, read_all, reply};
 use restante_queue::{
-    DrainReport, EmbeddedStore, Entry, HoldKind, LeaseAnswer, OpenError, Outcome, Scope, StoreError,
+    DrainReport, EmbeddedStore, Entry, HoldKind, HoldOrder, LeaseAnswer, OpenError, Outcome, Scope,
+    StoreError,
 };
 use restante_types::{DeliveryState, QueueId, UnixMillis};
 use support::{abandon, all, close, copy_dir, open_at, options, until};
@@ -39,7 +40,11 @@ async fn fill(subject: &Subject) -> Vec<QueueId> {
     subject.store.hold(&keys[4..5], "evidence").await.unwrap();
     subject.store.delete(&keys[5..6], "spam").await.unwrap();
     subject.store.delete(&keys[3..4], "spam").await.unwrap();
-    subject.store.hold_domain(&domain("example.com"), HoldKind::Operator, "maintenance").await.unwrap();
+    subject
+        .store
+        .hold_domain(&domain("example.com"), HoldOrder::new(HoldKind::Operator, "maintenance"))
+        .await
+        .unwrap();
     ids
 }
 

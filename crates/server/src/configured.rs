@@ -111,7 +111,7 @@ fn destination(
     // Gone from the configuration since RCPT: whoever sends tries again, and is told then.
     let Some((_, held)) = settings.domains.find(domain) else { return Err(replies::lost_domain()) };
     let first_attempt = held.push.then_some(arrived);
-    Ok(Destination { domain: domain.clone(), recipients: vec![index], first_attempt })
+    Ok(Destination { domain: domain.clone(), recipients: vec![index], first_attempt, dead: false })
 }
 
 fn asker(client: &ClientFacts) -> Asker {

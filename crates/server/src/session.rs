@@ -11,7 +11,7 @@ use restante_smtp::{
     Queued, Rcpt, RcptCommand, ScramKeys, ServerSession,
 };
 use restante_turn::{ClientCertificate, Peer};
-use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis};
+use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis, Vouched};
 
 use crate::authority::Authority;
 use crate::events;
@@ -143,7 +143,8 @@ impl Session {
         let destinations = self.shared.authority.content(client, &envelope, facts, arrived).made().await?;
         let content = buffer.seal().await.map_err(|error| store_failed(id, &error))?;
         let told = events::Accepted::if_told(client, &envelope, &destinations, content.len(), facts);
-        let message = NewMessage { id, envelope, client: client.clone(), arrived, content, destinations };
+        let (client, vouched) = (client.clone(), Vouched::Unchecked);
+        let message = NewMessage { id, envelope, client, arrived, content, destinations, vouched };
         let receipt = self.shared.store.accept(message).await.map_err(|error| store_failed(id, &error))?;
         events::accepted(id, told.as_ref());
         Ok(Stored(receipt))

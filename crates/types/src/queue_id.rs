@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 use crate::time::UnixMillis;
 
@@ -36,6 +37,15 @@ impl QueueId {
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.into_bytes()
+    }
+
+    /// An id that follows from this one and a salt, the same whenever it is asked for: of the same millisecond, the
+    /// rest from a hash. What is stored under it is stored once, however often a crash makes somebody repeat it.
+    #[must_use]
+    pub fn derived(&self, salt: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(self.to_bytes()).chain_update(salt).finalize();
+        let tail = std::array::from_fn(|octet| hash[octet]);
+        Self(Builder::from_unix_timestamp_millis(self.minted().0, &tail).into_uuid())
     }
 
     /// When it was minted, to the millisecond.
@@ -78,5 +88,20 @@ mod tests {
         assert_eq!(QueueId::from_bytes(id.to_bytes()), id);
         assert_eq!(id.minted(), UnixMillis(0x0189_0a5d_ac96));
         assert!("01890a5dac96774bbcceb302099a8057".parse::<QueueId>().is_err());
+    }
+
+    #[test]
+    fn a_derived_id_is_a_version_7_uuid_of_the_same_millisecond_and_always_the_same() {
+        let id: QueueId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let derived = id.derived(b"failed");
+        assert_eq!(derived, id.derived(b"failed"));
+        // As it is stored out there: it must never change.
+        assert_eq!(derived.to_string(), "GOLDEN");
+        assert_eq!(derived.minted(), id.minted());
+        let uuid = Uuid::from_bytes(derived.to_bytes());
+        assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
+        let others = [id, derived, id.derived(b"delayed"), id.derived(b""), derived.derived(b"failed")];
+        let different: std::collections::HashSet<_> = others.into_iter().collect();
+        assert_eq!(different.len(), others.len());
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use restante_api::{ApplyReport, ChangeProgress, ChangeRequest};
-use restante_queue::{Entry, EntryKey, Filter, HoldKind, StoreError};
+use restante_queue::{Entry, EntryKey, Filter, HoldKind, HoldOrder, StoreError};
 use restante_types::{DeliveryState, QueueId};
 
 use super::domains::known;
@@ -143,7 +143,7 @@ async fn domains(
             continue;
         }
         let changed = if verb == Verb::Hold {
-            shared.store.hold_domain(domain, HoldKind::Operator, &reason).await.map(|()| true)
+            shared.store.hold_domain(domain, HoldOrder::new(HoldKind::Operator, &*reason)).await.map(|()| true)
         } else {
             shared.store.release_domain(domain).await
         }?;

@@ -207,6 +207,7 @@ mod tests {
             next_attempt: None,
             last_drain: last.map(ended),
             draining: draining.map(drain),
+            pauses: restante_queue::Pauses::default(),
         }
     }
 

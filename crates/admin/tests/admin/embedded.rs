@@ -78,7 +78,7 @@ impl House {
         let destination = |(index, name): (usize, &&str)| Destination {
             domain: domain(name),
             recipients: vec![u16::try_from(index).unwrap()],
-            first_attempt: None,
+            first_attempt: None, dead: false,
         };
         let mut buffer = self.store.begin_content();
         for piece in content.chunks(100_000) {
@@ -88,6 +88,7 @@ impl House {
             }
         }
         let message = NewMessage {
+            vouched: restante_types::Vouched::Unchecked,
             id: self.store.mint(now),
             envelope: Envelope {
                 sender: ReversePath::Mailbox("sender@example.net".parse().unwrap()),

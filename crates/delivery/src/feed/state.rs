@@ -266,6 +266,10 @@ impl State {
 pub(super) fn scope(cause: DrainCause, now: UnixMillis) -> Scope {
     match cause {
         DrainCause::Schedule => Scope::DueBy(now),
-        DrainCause::Etrn | DrainCause::Atrn | DrainCause::Turn | DrainCause::Flush => Scope::All,
+        DrainCause::Etrn
+        | DrainCause::Atrn
+        | DrainCause::Turn
+        | DrainCause::Flush
+        | DrainCause::Returned => Scope::All,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use restante_delivery::limits::{DRAINS, HEAD, PAGE};
 use restante_delivery::{DomainDelivery, Trip};
-use restante_queue::{DrainCause, DrainRequest, HoldKind, LeaseAnswer, QueueStore};
+use restante_queue::{DrainCause, DrainRequest, HoldKind, HoldOrder, LeaseAnswer, QueueStore};
 use restante_types::Reply;
 use tokio::time::{Instant, sleep};
 
@@ -173,7 +173,7 @@ async fn a_hold_stops_a_running_drain_and_loses_nothing() {
     world.fill(1000);
     world.ask(DrainCause::Flush);
     sleep(Duration::from_secs(1)).await;
-    world.store.hold_domain(&world.domain, HoldKind::Operator, "maintenance").await.unwrap();
+    world.store.hold_domain(&world.domain, HoldOrder::new(HoldKind::Operator, "maintenance")).await.unwrap();
     world.drains(1).await;
     let carried = world.carrier.carried();
     assert!((100..400).contains(&carried), "{carried}");

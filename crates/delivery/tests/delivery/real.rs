@@ -9,7 +9,7 @@ use restante_delivery::{
     Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters, Nobody,
 };
 use restante_queue::{
-    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, NewMessage,
+    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, HoldOrder, NewMessage,
     QueueStore,
 };
 use restante_types::{
@@ -65,6 +65,7 @@ impl House {
         let recipient =
             Recipient { mailbox: format!("user0@{domain}").parse().unwrap(), notify: None, original: None };
         let message = NewMessage {
+            vouched: restante_types::Vouched::Unchecked,
             id: self.store.mint(now()),
             envelope: Envelope {
                 sender: ReversePath::Null,
@@ -85,7 +86,7 @@ impl House {
             destinations: vec![Destination {
                 domain: domain.clone(),
                 recipients: vec![0],
-                first_attempt: (self.mode == Mode::Push).then(now),
+                first_attempt: (self.mode == Mode::Push).then(now), dead: false,
             }],
         };
         self.store.accept(message).await.unwrap();
@@ -178,7 +179,7 @@ async fn a_hold_in_the_middle_loses_and_repeats_nothing() {
     while sink.taken().len() < 100 {
         sleep(Duration::from_millis(1)).await;
     }
-    house.store.hold_domain(&house.domain, HoldKind::Operator, "maintenance").await.unwrap();
+    house.store.hold_domain(&house.domain, HoldOrder::new(HoldKind::Operator, "maintenance")).await.unwrap();
     let stats = house.until(idle).await;
     assert_eq!(stats.messages as usize + sink.taken().len(), 600);
     assert!(stats.messages > 0);

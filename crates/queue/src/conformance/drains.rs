@@ -5,7 +5,9 @@ use std::time::Duration;
 use restante_types::DeliveryState;
 
 use super::{START, Subject, deferred, domain, key, reply};
-use crate::{DrainCause, DrainReport, HoldKind, LeaseAnswer, Outcome, Scope, Settlement, StoreError};
+use crate::{
+    DrainCause, DrainReport, HoldKind, HoldOrder, LeaseAnswer, Outcome, Scope, Settlement, StoreError,
+};
 
 pub(super) async fn a_drain_delivers_oldest_first_and_leaves_nothing(subject: Subject) {
     let mut ids = Vec::new();
@@ -105,7 +107,11 @@ pub(super) async fn a_stop_fences_the_drain_but_not_what_it_delivered(subject: S
     let ids = [subject.accept(&["a@example.org"]).await, subject.accept(&["a@example.org"]).await];
     let lease = subject.lease("example.org").await;
     assert!(!subject.store.is_fenced(&lease));
-    subject.store.hold_domain(&domain("example.org"), HoldKind::Operator, "moving").await.unwrap();
+    subject
+        .store
+        .hold_domain(&domain("example.org"), HoldOrder::new(HoldKind::Operator, "moving"))
+        .await
+        .unwrap();
     assert!(subject.store.is_fenced(&lease));
     assert!(matches!(subject.store.due(&lease, Scope::All, None, 9).await, Err(StoreError::Fenced)));
     subject.settle(&lease, ids[0], vec![(0, Outcome::Delivered)]).await;

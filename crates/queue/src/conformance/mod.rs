@@ -165,11 +165,13 @@ impl Subject {
                     domain: domain.clone(),
                     recipients: vec![index],
                     first_attempt: None,
+                    dead: false,
                 }),
             }
         }
         let address = "192.0.2.7".parse().unwrap();
         NewMessage {
+            vouched: restante_types::Vouched::Unchecked,
             id: self.store.mint(arrived),
             envelope,
             client: ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None },

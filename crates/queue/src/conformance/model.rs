@@ -7,7 +7,7 @@ use std::time::Duration;
 use restante_types::{DeliveryState, Domain, UnixMillis};
 
 use super::{Subject, deferred, domain, key, reply};
-use crate::{Clock, EntryKey, Filter, HoldKind, LeaseAnswer, Outcome, Scope, Settlement};
+use crate::{Clock, EntryKey, Filter, HoldKind, HoldOrder, LeaseAnswer, Outcome, Scope, Settlement};
 
 const DOMAINS: [&str; 3] = ["a.example", "a.example.org", "b.example"];
 const RECIPIENTS: [&str; 4] = ["x@a.example", "y@a.example", "x@a.example.org", "x@b.example"];
@@ -233,7 +233,7 @@ impl Model {
         if self.held.remove(&name) {
             assert!(subject.store.release_domain(&name).await.unwrap());
         } else {
-            subject.store.hold_domain(&name, HoldKind::Operator, "because").await.unwrap();
+            subject.store.hold_domain(&name, HoldOrder::new(HoldKind::Operator, "because")).await.unwrap();
             self.held.insert(name);
         }
     }
@@ -253,7 +253,7 @@ impl Model {
                 expired += 1;
             }
         }
-        assert_eq!(subject.store.expire(&name, cutoff, 1000).await.unwrap(), expired);
+        assert_eq!(subject.store.expire(&name, cutoff, 1000).await.unwrap().len(), expired);
     }
 
     async fn purge(&mut self, subject: &Subject, argument: u32) {

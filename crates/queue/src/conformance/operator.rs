@@ -5,7 +5,7 @@ use std::time::Duration;
 use restante_types::{DeliveryState, UnixMillis};
 
 use super::{START, Subject, deferred, domain, key, reply};
-use crate::{DrainReport, Filter, HoldKind, Outcome, Scope};
+use crate::{DrainReport, Filter, HoldKind, HoldOrder, Outcome, Scope};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -80,16 +80,16 @@ pub(super) async fn old_mail_expires_and_is_parked(subject: Subject) {
     let name = domain("example.org");
     subject.store.hold(&[key("example.org", ids[0])], "evidence").await.unwrap();
     let cutoff = START.plus(3 * DAY);
-    subject.store.hold_domain(&name, HoldKind::Operator, "maintenance").await.unwrap();
+    subject.store.hold_domain(&name, HoldOrder::new(HoldKind::Operator, "maintenance")).await.unwrap();
     assert_eq!(
-        subject.store.expire(&name, cutoff, 9).await.unwrap(),
+        subject.store.expire(&name, cutoff, 9).await.unwrap().len(),
         0,
         "a stopped domain's clock is stopped"
     );
     subject.store.release_domain(&name).await.unwrap();
-    assert_eq!(subject.store.expire(&name, cutoff, 1).await.unwrap(), 1);
-    assert_eq!(subject.store.expire(&name, cutoff, 9).await.unwrap(), 1);
-    assert_eq!(subject.store.expire(&name, cutoff, 9).await.unwrap(), 0);
+    assert_eq!(subject.store.expire(&name, cutoff, 1).await.unwrap().len(), 1);
+    assert_eq!(subject.store.expire(&name, cutoff, 9).await.unwrap().len(), 1);
+    assert_eq!(subject.store.expire(&name, cutoff, 9).await.unwrap().len(), 0);
     let stats = subject.store.stats(&name);
     assert_eq!((stats.messages, stats.parked.get(&DeliveryState::Expired)), (2, Some(&2)));
     assert_eq!(stats.oldest, Some(START.plus(3 * DAY)));
@@ -104,7 +104,7 @@ pub(super) async fn nothing_expires_while_the_clock_is_in_doubt(subject: Subject
     let id = subject.accept(&["a@example.org"]).await;
     assert!(!subject.store.health().clock_doubted);
     subject.clock.set_wall(START.plus(30 * DAY));
-    assert_eq!(subject.store.expire(&name, START.plus(20 * DAY), 9).await.unwrap(), 0);
+    assert_eq!(subject.store.expire(&name, START.plus(20 * DAY), 9).await.unwrap().len(), 0);
     assert!(subject.store.health().clock_doubted);
     subject.store.delete(&[key("example.org", id)], "x").await.unwrap();
     assert!(subject.store.purge(&name, UnixMillis::MAX, UnixMillis::MAX, 9).await.unwrap().is_empty());
@@ -114,7 +114,7 @@ pub(super) async fn nothing_expires_while_the_clock_is_in_doubt(subject: Subject
         subject.store.health();
     }
     assert!(!subject.store.health().clock_doubted);
-    assert_eq!(subject.store.expire(&name, START.plus(20 * DAY), 9).await.unwrap(), 1);
+    assert_eq!(subject.store.expire(&name, START.plus(20 * DAY), 9).await.unwrap().len(), 1);
 }
 
 pub(super) async fn a_misrouted_domain_shows_as_such(subject: Subject) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use restante_types::DeliveryState;
 
 use super::{START, Subject, deferred, domain, key};
-use crate::{DrainCause, DrainReport, HoldKind, Outcome, Scope};
+use crate::{DrainCause, DrainReport, HoldKind, HoldOrder, Outcome, Scope};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -28,7 +28,7 @@ pub(super) async fn due_domains_come_in_time(subject: Subject) {
     assert_eq!(due(9), [domain("a.example")]);
     assert_eq!(due(10), [domain("a.example"), domain("b.example")]);
     assert_eq!(subject.store.stats(&domain("b.example")).next_attempt, not_before);
-    subject.store.hold_domain(&domain("a.example"), HoldKind::Operator, "x").await.unwrap();
+    subject.store.hold_domain(&domain("a.example"), HoldOrder::new(HoldKind::Operator, "x")).await.unwrap();
     assert_eq!(due(10), [domain("b.example")]);
     subject.store.release_domain(&domain("a.example")).await.unwrap();
     assert_eq!(due(9), [domain("a.example")]);

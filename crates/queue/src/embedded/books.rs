@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use restante_types::{Domain, UnixMillis};
+use restante_types::{Domain, QueueId, UnixMillis};
 use tokio::sync::mpsc;
 
 use super::counts::Counts;
 use super::leases::Lease;
 use super::notes::{Notes, NotesFile};
+use super::tree::{InTree, is_below};
 use crate::clock::Clock;
 use crate::entry::EntryKey;
 use crate::error::StoreError;
@@ -18,6 +19,7 @@ use crate::index::EntryValue;
 use crate::lease::{DrainCause, DrainRequest};
 use crate::limits::REQUEST_STALE;
 use crate::log::Place;
+use crate::pauses::Pauses;
 use crate::stats::{DomainStats, HoldNote, IndexHealth};
 
 /// Entries by key.
@@ -34,6 +36,8 @@ pub(super) struct Books {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) domains: BTreeMap<Domain, Book>,
+    /// The same domains, in the order of the tree of names.
+    tree: BTreeSet<InTree>,
     /// Visible, and not yet taken by the owner thread.
     pub(super) fresh: Entries,
     /// Visible, and being applied to the index right now.
@@ -102,8 +106,10 @@ impl Condition {
 impl Books {
     pub(super) fn new(notes: NotesFile, clock: Arc<dyn Clock>) -> Self {
         let book = |notes| Book { notes, ..Book::default() };
-        let domains = notes.domains.into_iter().map(|(domain, notes)| (domain, book(notes))).collect();
+        let domains: BTreeMap<_, _> =
+            notes.domains.into_iter().map(|(domain, notes)| (domain, book(notes))).collect();
         let state = State {
+            tree: domains.keys().cloned().map(InTree).collect(),
             domains,
             fresh: Entries::new(),
             applying: Arc::default(),
@@ -123,6 +129,12 @@ impl Books {
     /// A panic in another thread leaves counts that are off at worst; the log is the truth, so the work goes on.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_delay_mark(&self, domain: &Domain, mark: QueueId) {
+        let mut state = self.lock();
+        state.book(domain).notes.delay_mark = Some(mark);
+        state.notes_dirty = true;
     }
 
     /// Makes new entries visible; returns how many wait for the owner thread.
@@ -146,6 +158,7 @@ impl Books {
 impl State {
     pub(super) fn book(&mut self, domain: &Domain) -> &mut Book {
         if !self.domains.contains_key(domain) {
+            self.tree.insert(InTree(domain.clone()));
             self.domains.insert(domain.clone(), Book::default());
         }
         self.domains.get_mut(domain).expect("it was put there if it was missing")
@@ -160,6 +173,15 @@ impl State {
         let notes = self.domains.get(domain).map(|book| &book.notes);
         let all = || self.all_held.as_ref().filter(|_| !notes.is_some_and(|notes| notes.released));
         notes.and_then(|notes| notes.held.as_ref()).or_else(all)
+    }
+
+    /// When its clock stood still.
+    fn pauses(&self, domain: &Domain) -> Pauses {
+        let over = self.domains.get(domain).map(|book| book.notes.pauses.clone()).unwrap_or_default();
+        match self.held(domain).filter(|note| note.pause_retention) {
+            Some(note) => Pauses::new(over).with_running(note.since, note.until),
+            None => Pauses::new(over),
+        }
     }
 
     /// Puts the domain's place in `due` right, after its counts, notes or lease changed.
@@ -239,6 +261,7 @@ impl State {
             next_attempt: counts.next_due.map(|due| due.max(book.notes.not_before.unwrap_or_default())),
             last_drain: book.notes.last_drain.clone(),
             draining: book.lease.as_ref().map(Lease::progress),
+            pauses: self.pauses(domain),
         }
     }
 
@@ -246,6 +269,18 @@ impl State {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.domains.range::<Domain, _>((from, Bound::Unbounded));
         behind.take(limit).map(|(domain, _)| self.stats(domain)).collect()
+    }
+
+    pub(super) fn queues_below(
+        &self,
+        top: &Domain,
+        after: Option<&Domain>,
+        limit: usize,
+    ) -> Vec<DomainStats> {
+        let from = InTree(after.unwrap_or(top).clone());
+        let behind = self.tree.range((Bound::Excluded(from), Bound::Unbounded));
+        let below = behind.take_while(|InTree(domain)| is_below(domain, top));
+        below.take(limit).map(|InTree(domain)| self.stats(domain)).collect()
     }
 
     pub(super) fn held_domains(&self) -> Vec<(Domain, HoldNote)> {

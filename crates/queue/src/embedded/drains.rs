@@ -130,9 +130,9 @@ impl Shared {
         };
         let waiting = waiting(entry, &message);
         if !waiting.is_empty() {
-            let StoredMessage { id, envelope, size, arrived, .. } = message;
-            let envelope = Arc::new(envelope);
-            found.work.push(Work { id, envelope, size, arrived, waiting, attempts: entry.attempts });
+            let StoredMessage { id, envelope, client, size, arrived, vouched, .. } = message;
+            let (envelope, client, attempts) = (Arc::new(envelope), Arc::new(client), entry.attempts);
+            found.work.push(Work { id, envelope, size, arrived, waiting, attempts, client, vouched });
         }
         Ok(())
     }

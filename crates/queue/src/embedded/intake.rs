@@ -13,7 +13,7 @@ use crate::entry::{Destination, EntryKey, NewMessage};
 use crate::error::StoreError;
 use crate::index::{EntryValue, RecipientState, RecipientValue};
 use crate::limits::{APPLY_AT_ENTRIES, MAX_PENDING_ENTRIES, MAX_RECIPIENTS, RECENT_IDS};
-use crate::log::{Durable, Place, StoredMessage};
+use crate::log::{Durable, Place, StateByte, StoredMessage};
 use crate::mint::Minter;
 use crate::receipt::Receipt;
 
@@ -110,13 +110,16 @@ fn entries_of(place: Place, message: &StoredMessage) -> impl Iterator<Item = (En
 
 /// A record's entry for one of its destinations, before anything happened to it.
 pub(super) fn entry_value(place: Place, message: &StoredMessage, destination: &Destination) -> EntryValue {
-    let queued = |index: &u16| RecipientValue {
+    // What was stored as dead stands in its record so; anything else that may stand there by now is adopted later.
+    let dead = StateByte::new(DeliveryState::Dead);
+    let is_dead = |index: u16| message.states.get(usize::from(index)) == Some(&dead);
+    let recipient = |index: &u16| RecipientValue {
         index: *index,
-        state: RecipientState::new(DeliveryState::Queued),
+        state: RecipientState::new(if is_dead(*index) { DeliveryState::Dead } else { DeliveryState::Queued }),
         attempts: 0,
         reply: None,
     };
-    EntryValue {
+    let mut entry = EntryValue {
         place,
         size: message.size,
         arrived: message.arrived,
@@ -127,9 +130,11 @@ pub(super) fn entry_value(place: Place, message: &StoredMessage, destination: &D
         parked: None,
         held: None,
         note: None,
-        recipients: destination.recipients.iter().map(queued).collect(),
+        recipients: destination.recipients.iter().map(recipient).collect(),
         replies: Vec::new(),
-    }
+    };
+    entry.settle_down(message.arrived);
+    entry
 }
 
 /// Every recipient has to be in exactly one destination: one that is in none would be lost.

@@ -8,8 +8,9 @@ use restante_types::{Domain, UnixMillis};
 
 use super::books::{Books, State};
 use crate::error::StoreError;
+use crate::index::kept_reason;
 use crate::lease::{DomainLease, DrainCause, DrainReport, LeaseAnswer, Started};
-use crate::stats::{DrainProgress, HoldKind, HoldNote, LastDrain};
+use crate::stats::{DrainProgress, HoldKind, HoldNote, HoldOrder, LastDrain};
 
 /// A drain that runs.
 #[derive(Debug)]
@@ -93,6 +94,13 @@ impl State {
         (lease.generation == generation).then_some(lease)
     }
 
+    /// Notes the pause that ran, if the stop there is was one.
+    fn end_pause(&mut self, domain: &Domain, now: UnixMillis) {
+        if let Some(since) = self.held(domain).filter(|note| note.pause_retention).map(|note| note.since) {
+            self.book(domain).notes.pauses.add(since, now);
+        }
+    }
+
     fn give_back(&mut self, domain: &Domain, generation: u64, now: Duration) {
         if self.current(domain, generation).is_none() {
             return;
@@ -151,7 +159,13 @@ impl Books {
         notes.not_before = report.not_before;
         let misrouted = report.misrouted && notes.held.is_none();
         if misrouted {
-            notes.held = Some(HoldNote { kind: HoldKind::Misrouted, reason, since: at });
+            notes.held = Some(HoldNote {
+                kind: HoldKind::Misrouted,
+                reason,
+                since: at,
+                until: None,
+                pause_retention: false,
+            });
         }
         state.notes_dirty = true;
         state.refresh_due(domain);
@@ -159,11 +173,14 @@ impl Books {
     }
 
     /// Stops a domain and whoever drains it.
-    pub(super) fn stop(&self, domain: &Domain, kind: HoldKind, reason: String) {
+    pub(super) fn stop(&self, domain: &Domain, order: HoldOrder) {
         let since = self.clock.wall();
+        let HoldOrder { kind, reason, until, pause_retention } = order;
         let mut state = self.lock();
+        state.end_pause(domain, since);
         let book = state.book(domain);
-        book.notes.held = Some(HoldNote { kind, reason, since });
+        let reason = kept_reason(&reason);
+        book.notes.held = Some(HoldNote { kind, reason, since, until, pause_retention });
         if let Some(lease) = &mut book.lease {
             lease.stopped = true;
         }
@@ -173,10 +190,12 @@ impl Books {
 
     /// Lets a domain go; false if nothing stopped it.
     pub(super) fn go(&self, domain: &Domain) -> bool {
+        let now = self.clock.wall();
         let mut state = self.lock();
         if state.held(domain).is_none() {
             return false;
         }
+        state.end_pause(domain, now);
         let all = state.all_held.is_some();
         let notes = &mut state.book(domain).notes;
         notes.held = None;

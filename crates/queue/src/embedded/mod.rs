@@ -22,8 +22,10 @@ mod options;
 mod owner;
 mod pages;
 mod recovery;
+mod reports;
 mod settle;
 mod shared;
+mod tree;
 mod turn;
 
 use std::path::{Path, PathBuf};
@@ -35,14 +37,13 @@ use restante_types::{Domain, QueueId, UnixMillis};
 
 use crate::content::{ContentBuffer, ContentReader};
 use crate::disk::DirLock;
-use crate::entry::{Entry, EntryKey, NewMessage, Work};
+use crate::entry::{Conclusion, Entry, EntryKey, NewMessage, Work};
 use crate::error::StoreError;
 use crate::events;
 use crate::filter::{Cursor, Filter, ListPage};
-use crate::index::kept_reason;
 use crate::lease::{DomainLease, DrainCause, DrainReport, LeaseAnswer, Scope, Settlement, Started};
 use crate::receipt::Receipt;
-use crate::stats::{DomainStats, Health, HoldKind, HoldNote};
+use crate::stats::{DomainStats, Health, HoldKind, HoldNote, HoldOrder};
 use crate::store::{DrainRequests, QueueStore};
 use desk::Leaving;
 use shared::Shared;
@@ -146,6 +147,10 @@ impl QueueStore for EmbeddedStore {
         self.shared.books.lock().stats_page(after, limit)
     }
 
+    fn queues_below(&self, domain: &Domain, after: Option<&Domain>, limit: usize) -> Vec<DomainStats> {
+        self.shared.books.lock().queues_below(domain, after, limit)
+    }
+
     fn start_drain(&self, domain: &Domain, cause: DrainCause) -> Result<Started, StoreError> {
         let now = self.shared.books.clock.monotonic();
         self.shared.books.lock().start_drain(domain, cause, now)
@@ -190,9 +195,9 @@ impl QueueStore for EmbeddedStore {
         Ok(())
     }
 
-    async fn hold_domain(&self, domain: &Domain, kind: HoldKind, reason: &str) -> Result<(), StoreError> {
-        self.shared.books.stop(domain, kind, kept_reason(reason));
-        events::domain_held(domain, kind, reason);
+    async fn hold_domain(&self, domain: &Domain, order: HoldOrder) -> Result<(), StoreError> {
+        events::domain_held(domain, order.kind, &order.reason);
+        self.shared.books.stop(domain, order);
         self.shared.save_notes().await
     }
 
@@ -217,6 +222,28 @@ impl QueueStore for EmbeddedStore {
         self.shared.release(keys).await
     }
 
+    async fn conclude(&self, key: &EntryKey, recipients: &[u16], how: Conclusion) -> Result<u64, StoreError> {
+        self.shared.conclude(key, recipients, how).await
+    }
+
+    async fn unreported(
+        &self,
+        domain: &Domain,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.shared.unreported(domain, after, limit).await
+    }
+
+    fn delay_mark(&self, domain: &Domain) -> Option<QueueId> {
+        self.shared.books.lock().domains.get(domain)?.notes.delay_mark
+    }
+
+    async fn set_delay_mark(&self, domain: &Domain, mark: QueueId) -> Result<(), StoreError> {
+        self.shared.books.set_delay_mark(domain, mark);
+        self.shared.save_notes().await
+    }
+
     async fn delete(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError> {
         self.shared.delete(keys, reason).await
     }
@@ -229,7 +256,12 @@ impl QueueStore for EmbeddedStore {
         self.shared.reset_retries(domain).await
     }
 
-    async fn expire(&self, domain: &Domain, cutoff: UnixMillis, limit: usize) -> Result<u64, StoreError> {
+    async fn expire(
+        &self,
+        domain: &Domain,
+        cutoff: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<EntryKey>, StoreError> {
         self.shared.expire(domain, cutoff, limit).await
     }
 

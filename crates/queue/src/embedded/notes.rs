@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use restante_types::{Domain, UnixMillis};
+use restante_types::{Domain, QueueId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::options::OpenError;
+use crate::pauses::Past;
 use crate::stats::{HoldKind, HoldNote, LastDrain};
 
 const FILE: &str = "domains.json";
@@ -27,6 +28,12 @@ pub(super) struct Notes {
     pub(super) not_before: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_drain: Option<LastDrain>,
+    /// The pauses of its clock that are over.
+    #[serde(default, skip_serializing_if = "Past::is_empty")]
+    pub(super) pauses: Past,
+    /// Up to where its mail was looked at for notices of delay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) delay_mark: Option<QueueId>,
 }
 
 impl Notes {
@@ -80,10 +87,10 @@ impl NotesFile {
     }
 }
 
-/// The stop that a restored copy starts with.
+/// The stop that a restored copy starts with. Its mail gets no older until somebody looked at it.
 pub(super) fn restored(now: UnixMillis) -> HoldNote {
     let reason = "restored from a backup: what it holds may have been delivered since".to_owned();
-    HoldNote { kind: HoldKind::Operator, reason, since: now }
+    HoldNote { kind: HoldKind::Operator, reason, since: now, until: None, pause_retention: true }
 }
 
 #[cfg(test)]
@@ -102,6 +109,8 @@ mod tests {
             released: true,
             not_before: None,
             last_drain: Some(last),
+            delay_mark: Some(QueueId::MAX),
+            ..Notes::default()
         };
         let file =
             NotesFile::new(Some(restored(UnixMillis(8))), [("example.org".parse().unwrap(), notes)].into());

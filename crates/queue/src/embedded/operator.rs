@@ -64,9 +64,9 @@ impl Shared {
         domain: &Domain,
         cutoff: UnixMillis,
         limit: usize,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<EntryKey>, StoreError> {
         if self.clock_doubted() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         {
             let state = self.books.lock();
@@ -74,13 +74,13 @@ impl Shared {
             let oldest = state.domains.get(domain).and_then(|book| book.counts.oldest);
             // A stopped domain's clock is stopped too.
             if state.held(domain).is_some() || oldest.is_none_or(|(_, arrived)| arrived >= cutoff) {
-                return Ok(0);
+                return Ok(Vec::new());
             }
         }
         let (name, limit) = (domain.clone(), limit.min(KEYS_PER_COMMAND));
         let expired = self.desk.ask(move |turn| expire(turn, &name, cutoff, limit)).await?;
-        if expired > 0 {
-            events::expired(domain, expired);
+        if !expired.is_empty() {
+            events::expired(domain, expired.len() as u64);
         }
         Ok(expired)
     }
@@ -131,7 +131,7 @@ fn release(entry: &mut EntryValue, now: UnixMillis) -> bool {
     for recipient in &mut entry.recipients {
         let parked = matches!(
             recipient.state.shown(),
-            DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Misrouted
+            DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Misrouted | DeliveryState::Dead
         );
         if parked && !recipient.state.purged {
             recipient.state.state = DeliveryState::Queued;
@@ -195,17 +195,22 @@ fn reset(
 }
 
 /// Ids sort by arrival and are never minted before it, so the walk ends at the first id minted behind the cutoff.
-fn expire(turn: &mut Turn<'_>, domain: &Domain, cutoff: UnixMillis, limit: usize) -> Result<u64, StoreError> {
+fn expire(
+    turn: &mut Turn<'_>,
+    domain: &Domain,
+    cutoff: UnixMillis,
+    limit: usize,
+) -> Result<Vec<EntryKey>, StoreError> {
     let oldest = turn.books.lock().domains.get(domain).and_then(|book| book.counts.oldest);
-    let Some((oldest, _)) = oldest else { return Ok(0) };
+    let Some((oldest, _)) = oldest else { return Ok(Vec::new()) };
     let before = u128::from_be_bytes(oldest.to_bytes()).saturating_sub(1);
     let mut after = Some(QueueId::from_bytes(before.to_be_bytes()));
-    let (now, mut expired) = (turn.now, 0);
+    let (now, mut expired) = (turn.now, Vec::new());
     while let Some(from) = after {
         let keys = turn.keys(domain, Some(from), KEYS_PER_COMMAND)?;
         after = keys.last().filter(|_| keys.len() == KEYS_PER_COMMAND).map(|key| key.id);
         for key in keys {
-            if expired == limit as u64 || key.id.minted() >= cutoff {
+            if expired.len() == limit || key.id.minted() >= cutoff {
                 return Ok(expired);
             }
             let over = |entry: &EntryValue| entry.standing() == Standing::Waits && entry.arrived < cutoff;
@@ -218,7 +223,7 @@ fn expire(turn: &mut Turn<'_>, domain: &Domain, cutoff: UnixMillis, limit: usize
                 recipient.state.state = DeliveryState::Expired;
             }
             entry.settle_down(now);
-            expired += 1;
+            expired.push(key);
         }
     }
     Ok(expired)
@@ -232,7 +237,9 @@ fn purge(
     limit: usize,
 ) -> Result<Vec<EntryKey>, StoreError> {
     let mut ids = turn.ids_before(domain, TimeKind::Deleted, deleted_before, limit)?;
-    ids.extend(turn.ids_before(domain, TimeKind::Parked, parked_before, limit - ids.len())?);
+    if turn.books.lock().held(domain).is_none() {
+        ids.extend(turn.ids_before(domain, TimeKind::Parked, parked_before, limit - ids.len())?);
+    }
     let mut purged = Vec::new();
     for id in ids {
         let key = EntryKey { domain: domain.clone(), id };
@@ -241,7 +248,9 @@ fn purge(
         let since = entry.parked.unwrap_or(UnixMillis::MAX);
         let over = match entry.state() {
             DeliveryState::Deleted => since < deleted_before,
-            DeliveryState::Failed | DeliveryState::Expired => since < parked_before && entry.held.is_none(),
+            DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Dead => {
+                since < parked_before && entry.held.is_none()
+            }
             _ => false,
         };
         if over {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, ReversePath};
+use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, ReversePath, Vouched};
 
 use super::shared::{Shared, Stretch};
 use crate::entry::{Entry, EntryKey, RecipientStatus};
@@ -156,14 +156,14 @@ impl Shared {
     /// As what the waiting entries of a stopped domain are shown: those of a domain that is orphaned or misrouted.
     fn parked_as(&self, domain: &Domain) -> Option<DeliveryState> {
         match self.books.lock().held(domain)?.kind {
-            HoldKind::Operator => None,
+            HoldKind::Operator | HoldKind::Circuit => None,
             HoldKind::Orphaned => Some(DeliveryState::Orphaned),
             HoldKind::Misrouted => Some(DeliveryState::Misrouted),
         }
     }
 
     /// An entry with what its record says; `None` if it has just gone.
-    fn show(&self, key: EntryKey, value: &EntryValue) -> Result<Option<Entry>, StoreError> {
+    pub(super) fn show(&self, key: EntryKey, value: &EntryValue) -> Result<Option<Entry>, StoreError> {
         let message = match self.log.read(value.place) {
             Ok(message) if message.id == key.id => Some(message),
             Ok(_) | Err(StoreError::NotFound) => return Ok(None),
@@ -174,8 +174,8 @@ impl Shared {
         let state = if message.is_some() { shown(value.state(), parked_as) } else { DeliveryState::Damaged };
         let recipients =
             message.as_ref().map(|message| recipients(value, message, parked_as)).unwrap_or_default();
-        let (envelope, client) = match message {
-            Some(message) => (message.envelope, message.client),
+        let (envelope, client, vouched) = match message {
+            Some(message) => (message.envelope, message.client, message.vouched),
             None => unreadable(),
         };
         Ok(Some(Entry {
@@ -188,6 +188,7 @@ impl Shared {
             state,
             held: value.held.clone(),
             next_attempt: value.due(),
+            vouched,
         }))
     }
 }
@@ -213,7 +214,7 @@ fn recipients(
 }
 
 /// What stands for the envelope of a record that cannot be read.
-fn unreadable() -> (Envelope, ClientFacts) {
+fn unreadable() -> (Envelope, ClientFacts, Vouched) {
     let envelope = Envelope {
         sender: ReversePath::Null,
         recipients: Vec::new(),
@@ -228,7 +229,7 @@ fn unreadable() -> (Envelope, ClientFacts) {
         identity: None,
         tls: None,
     };
-    (envelope, client)
+    (envelope, client, Vouched::Unchecked)
 }
 
 /// The conditions that the index alone can tell.

@@ -278,7 +278,9 @@ pub(super) fn changes(
     let after = after.filter(|entry| entry.standing() != Standing::Done);
     let times = |entry: Option<&EntryValue>| {
         let attempt = entry.and_then(EntryValue::due).map(|time| (TimeKind::Attempt, time));
-        [attempt, entry.and_then(ends)]
+        let unreported = entry.filter(|entry| entry.is_unreported());
+        let unreported = unreported.map(|_| (TimeKind::Unreported, UnixMillis::EPOCH));
+        [attempt, entry.and_then(ends), unreported]
     };
     let mut changes = vec![(entry_key(&key.domain, key.id), after.map(|entry| entry.encode(key.id)))];
     for (old, new) in times(before).into_iter().zip(times(after)).filter(|(old, new)| old != new) {
@@ -293,7 +295,9 @@ pub(super) fn changes(
 fn ends(entry: &EntryValue) -> Option<(TimeKind, UnixMillis)> {
     let kind = match entry.state() {
         DeliveryState::Deleted => TimeKind::Deleted,
-        DeliveryState::Failed | DeliveryState::Expired if entry.held.is_none() => TimeKind::Parked,
+        DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Dead if entry.held.is_none() => {
+            TimeKind::Parked
+        }
         _ => return None,
     };
     entry.parked.map(|time| (kind, time))

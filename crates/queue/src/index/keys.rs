@@ -19,8 +19,10 @@ pub(crate) enum TimeKind {
     Attempt = b'a' as isize,
     /// The operator deleted it then.
     Deleted = b'd' as isize,
-    /// It stands there, failed or expired, since then.
+    /// It stands there, failed, expired or dead, since then.
     Parked = b'p' as isize,
+    /// It has a recipient whose failing nobody saw to; the time is always 0.
+    Unreported = b'u' as isize,
 }
 
 /// A range of keys.
@@ -86,6 +88,13 @@ pub(crate) fn read_time_key(key: &[u8]) -> Option<(UnixMillis, QueueId)> {
 pub(crate) fn times(domain: &Domain, kind: TimeKind, until: UnixMillis) -> KeyRange {
     let from = time_key(domain, kind, UnixMillis::EPOCH, QueueId::MIN);
     (Bound::Included(from), Bound::Included(time_key(domain, kind, until, QueueId::MAX)))
+}
+
+/// The keys of one domain's unreported entries behind `after`.
+pub(crate) fn unreported_behind(domain: &Domain, after: Option<QueueId>) -> KeyRange {
+    let key = |id| time_key(domain, TimeKind::Unreported, UnixMillis::EPOCH, id);
+    let from = after.map_or_else(|| Bound::Included(key(QueueId::MIN)), |id| Bound::Excluded(key(id)));
+    (from, Bound::Included(key(QueueId::MAX)))
 }
 
 #[cfg(test)]

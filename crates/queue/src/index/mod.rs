@@ -17,6 +17,7 @@ pub(crate) use value::tests;
 
 pub(crate) use keys::{
     TimeKind, domain_range, entries_behind, entry_key, read_entry_key, read_time_key, time_key, times,
+    unreported_behind,
 };
 pub use probe::{ProbeCommand, ProbeError, probe};
 pub(crate) use probe::{Probed, run as run_probe};

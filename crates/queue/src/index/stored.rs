@@ -8,8 +8,8 @@ use super::IndexError;
 use super::value::{EntryValue, RecipientValue};
 use crate::log::Place;
 
-/// The version of the index's values; another one means that the index is rebuilt from the log.
-pub(super) const FORMAT: u8 = 1;
+/// The version of the index's keys and values; another one means that the index is rebuilt from the log.
+pub(super) const FORMAT: u8 = 2;
 
 const SOLE: u8 = 1;
 const SCHEDULED: u8 = 2;

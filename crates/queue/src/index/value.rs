@@ -76,6 +76,11 @@ impl RecipientState {
         self.shown().waits() && !self.purged
     }
 
+    /// Whether it failed or expired and nobody saw to that yet.
+    pub(crate) fn is_unreported(self) -> bool {
+        matches!(self.shown(), DeliveryState::Failed | DeliveryState::Expired) && !self.purged
+    }
+
     pub(crate) fn is_done(self) -> bool {
         self.purged || self.state == DeliveryState::Delivered
     }
@@ -114,6 +119,10 @@ impl EntryValue {
             state if state.waits() && self.held.is_none() => Standing::Waits,
             state => Standing::Parked(state),
         }
+    }
+
+    pub(crate) fn is_unreported(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.state.is_unreported())
     }
 
     /// Keeps `parked` and `next_attempt` in step with the states; call it after every change of them.

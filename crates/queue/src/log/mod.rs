@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use restante_types::{ClientFacts, Envelope, QueueId, UnixMillis};
+use restante_types::{ClientFacts, Envelope, QueueId, UnixMillis, Vouched};
 use tokio::sync::oneshot;
 
 use crate::content::{ContentBuffer, ContentReader};
@@ -85,8 +85,10 @@ pub(crate) struct StoredMessage {
     pub(crate) size: u64,
     /// One per recipient of the envelope, in its order.
     pub(crate) states: Vec<StateByte>,
-    /// The queues its recipients belong to, as they were when it came.
+    /// The queues its recipients belong to, as they were when it came; whether they were dead is told by the states.
     pub(crate) destinations: Vec<Destination>,
+    /// Whether somebody vouches for its sender.
+    pub(crate) vouched: Vouched,
 }
 
 /// A message that is on the disk for good and becomes visible now.

@@ -1,5 +1,7 @@
 //! Reads the parts of one record, with their checks.
 
+use bytes::Bytes;
+
 use super::record::{Header, Kind};
 use super::segment::Segment;
 use super::wire::{self, WireContent};
@@ -7,7 +9,7 @@ use super::{StateByte, StoredMessage};
 use crate::content::ContentReader;
 use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
-use crate::limits::{READ_AHEAD, SEARCH_CHUNK};
+use crate::limits::{MAX_HEAD, READ_AHEAD, SEARCH_CHUNK};
 
 /// A record's message, and where its content lies.
 #[derive(Debug)]
@@ -54,10 +56,22 @@ pub(crate) fn read_states(file: &dyn DiskFile, header: &Header) -> std::io::Resu
     Ok(octets.into_iter().map(StateByte::from_octet).collect())
 }
 
+/// Reads what stands in the record of content that lies in a file of its own. It is checked with the file.
+pub(crate) fn read_head(file: &dyn DiskFile, header: &Header) -> Result<Bytes, StoreError> {
+    if header.content as usize > MAX_HEAD {
+        return Err(damaged("more octets before the file than there can be"));
+    }
+    let mut head = vec![0; header.content as usize];
+    read_exact_at(file, &mut head, u64::from(header.offset) + header.content_at())
+        .map_err(|error| store_error("reading a record", &error))?;
+    Ok(head.into())
+}
+
 /// A reader for content that lies in a file of its own; a file that is gone or too short is damage.
 pub(crate) fn open_large(
     disk: &dyn Disk,
     path: &std::path::Path,
+    head: Bytes,
     size: u64,
     crc: u32,
 ) -> Result<ContentReader, StoreError> {
@@ -66,7 +80,7 @@ pub(crate) fn open_large(
         _ => store_error("opening large content", &error),
     })?;
     match file.len() {
-        Ok(len) if len == size => Ok(ContentReader::large(file, size, crc)),
+        Ok(len) if len == size => Ok(ContentReader::large(head, file, size, crc)),
         Ok(_) => Err(damaged("the file with the content has another length")),
         Err(error) => Err(store_error("opening large content", &error)),
     }
@@ -81,22 +95,22 @@ pub(crate) fn content_is_whole(
     header: &Header,
     parts: &Parts,
 ) -> bool {
+    let at = u64::from(header.offset) + header.content_at();
+    let Some(crc) = crc_of(file, at, u64::from(header.content), 0) else { return false };
     match parts.content {
-        WireContent::Inline => {
-            let at = u64::from(header.offset) + header.content_at();
-            crc_of(file, at, u64::from(header.content)) == Some(header.content_crc)
-        }
+        WireContent::Inline => crc == header.content_crc,
         WireContent::File { size, nonce } => {
             let path = super::large::path(large_dir, segment.number, header.id, nonce);
             let Ok(file) = disk.open(&path, Access::Read) else { return false };
-            file.len().is_ok_and(|len| len == size) && crc_of(&*file, 0, size) == Some(header.content_crc)
+            file.len().is_ok_and(|len| len == size)
+                && crc_of(&*file, 0, size, crc) == Some(header.content_crc)
         }
     }
 }
 
-fn crc_of(file: &dyn DiskFile, mut at: u64, mut left: u64) -> Option<u32> {
+/// Goes on with a check over what is read.
+fn crc_of(file: &dyn DiskFile, mut at: u64, mut left: u64, mut crc: u32) -> Option<u32> {
     let mut chunk = vec![0; usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(SEARCH_CHUNK)];
-    let mut crc = 0;
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(chunk.len());
         read_exact_at(file, &mut chunk[..want], at).ok()?;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::parts::{open_large, read_parts};
+use super::parts::{open_large, read_head, read_parts};
 use super::record::{HEADER, Header, Kind, NoHeader};
 use super::segment::Segment;
 use super::shared::Shared;
@@ -47,7 +47,8 @@ impl Shared {
         let open = read_parts(&*file, &header).and_then(|parts| match parts.content {
             WireContent::File { size, nonce } => {
                 let path = large::path(&self.dirs.large, place.segment, header.id, nonce);
-                open_large(&*self.disk, &path, size, header.content_crc)
+                let head = read_head(&*file, &header)?;
+                open_large(&*self.disk, &path, head, size, header.content_crc)
             }
             WireContent::Inline => Err(StoreError::Damaged("the record names no file".into())),
         });

@@ -8,7 +8,7 @@
 //! 20  offset         4  where in the segment this record stands: a copy of it elsewhere is no record
 //! 24  group          4  where in the segment the record's group begins: everything before that was synced
 //! 28  envelope       4  octets            32  its crc32c  4
-//! 36  content        4  octets            40  its crc32c  4
+//! 36  content        4  octets in here    40  crc32c of all of it  4
 //! 44  id            16
 //! 60  crc32c         4  of the 60 octets before
 //! 64  states, envelope, content, zeros up to the next multiple of 64
@@ -21,8 +21,10 @@ use crate::limits::RECORD_ALIGNMENT;
 
 /// Octets of a header.
 pub(crate) const HEADER: usize = 64;
-/// The version that this program writes and reads.
-pub(crate) const RECORD_VERSION: u8 = 1;
+/// The version that this program writes; it reads the earlier ones too.
+pub(crate) const RECORD_VERSION: u8 = 2;
+/// The first version. It has no word on who vouches for the sender, and no content in a record beside a file.
+pub(crate) const FIRST_VERSION: u8 = 1;
 /// Where the segment's random value stands in a header.
 pub(crate) type Magic = [u8; 16];
 
@@ -31,7 +33,8 @@ pub(crate) type Magic = [u8; 16];
 pub(crate) enum Kind {
     /// A message with its content.
     Message,
-    /// A message whose content lies in a file of its own; the header's content check is the file's.
+    /// A message whose content lies in a file of its own, but for what stands in the record before it (since version
+    /// 2); the header's content check is that of both together.
     LargeMessage,
     /// Room that was given back, or a torn group that was cut.
     Skip,
@@ -65,9 +68,11 @@ impl Kind {
     }
 }
 
-/// A header, without magic, version and check.
+/// A header, without magic and check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// The version of the whole record.
+    pub(crate) version: u8,
     /// What the record is.
     pub(crate) kind: Kind,
     /// State octets.
@@ -106,6 +111,7 @@ impl Header {
     /// A record that only takes up room, `octets` long in all, header included (a multiple of 64).
     pub(crate) const fn skip(offset: u32, group: u32, octets: u32) -> Self {
         Self {
+            version: RECORD_VERSION,
             kind: Kind::Skip,
             states: 0,
             offset,
@@ -147,7 +153,7 @@ impl Header {
     pub(crate) fn encode(&self, magic: &Magic) -> [u8; HEADER] {
         let mut octets = [0; HEADER];
         octets[..16].copy_from_slice(magic);
-        octets[16] = RECORD_VERSION;
+        octets[16] = self.version;
         octets[17] = self.kind.to_octet();
         octets[18..20].copy_from_slice(&self.states.to_le_bytes());
         let words =
@@ -166,12 +172,14 @@ impl Header {
         if octets[..16] != magic[..] || word(octets, 60) != crc32c::crc32c(&octets[..60]) {
             return Err(NoHeader::Unreadable);
         }
-        if octets[16] != RECORD_VERSION {
-            return Err(NoHeader::UnknownVersion(octets[16]));
+        let version = octets[16];
+        if !(FIRST_VERSION..=RECORD_VERSION).contains(&version) {
+            return Err(NoHeader::UnknownVersion(version));
         }
         let mut id = [0; 16];
         id.copy_from_slice(&octets[44..60]);
         let header = Self {
+            version,
             kind: Kind::from_octet(octets[17]).ok_or(NoHeader::Unreadable)?,
             states: u16::from_le_bytes([octets[18], octets[19]]),
             offset: word(octets, 20),
@@ -198,17 +206,22 @@ mod tests {
 
     fn headers() -> impl Strategy<Value = Header> {
         let kind = prop::sample::select(vec![Kind::Message, Kind::LargeMessage, Kind::Skip, Kind::End]);
-        (kind, any::<(u16, u32, u32, u32, u32, u32, u32)>(), any::<[u8; 16]>()).prop_map(
-            |(kind, (states, offset, group, envelope, envelope_crc, content, content_crc), id)| Header {
-                kind,
-                states,
-                offset,
-                group,
-                envelope,
-                envelope_crc,
-                content,
-                content_crc,
-                id: QueueId::from_bytes(id),
+        let version = FIRST_VERSION..=RECORD_VERSION;
+        (version, kind, any::<(u16, u32, u32, u32, u32, u32, u32)>(), any::<[u8; 16]>()).prop_map(
+            |(version, kind, numbers, id)| {
+                let (states, offset, group, envelope, envelope_crc, content, content_crc) = numbers;
+                Header {
+                    version,
+                    kind,
+                    states,
+                    offset,
+                    group,
+                    envelope,
+                    envelope_crc,
+                    content,
+                    content_crc,
+                    id: QueueId::from_bytes(id),
+                }
             },
         )
     }
@@ -239,16 +252,16 @@ mod tests {
     #[test]
     fn another_version_is_told_apart_from_damage() {
         let magic = [7; 16];
-        let mut octets = Header::skip(64, 64, 128).encode(&magic);
-        octets[16] = 2;
-        let crc = crc32c::crc32c(&octets[..60]);
-        octets[60..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Header::decode(&octets, &magic, 64), Err(NoHeader::UnknownVersion(2)));
+        for version in [0, RECORD_VERSION + 1, 255] {
+            let octets = Header { version, ..Header::skip(64, 64, 128) }.encode(&magic);
+            assert_eq!(Header::decode(&octets, &magic, 64), Err(NoHeader::UnknownVersion(version)));
+        }
     }
 
     #[test]
     fn the_layout_is_what_is_on_disks_out_there() {
         let header = Header {
+            version: 1,
             kind: Kind::Message,
             states: 0x0102,
             offset: 64,
@@ -261,6 +274,8 @@ mod tests {
         };
         let octets = header.encode(&[0xaa; 16]);
         assert_eq!(&octets[..20], [[0xaa; 16].as_slice(), &[1, 1, 2, 1]].concat());
+        let now = Header { version: RECORD_VERSION, ..header }.encode(&[0xaa; 16]);
+        assert_eq!((now[16], &now[17..60]), (2, &octets[17..60]));
         assert_eq!(
             &octets[20..44],
             [64, 0, 0, 0, 64, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0]

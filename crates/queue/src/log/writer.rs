@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use restante_types::QueueId;
+use restante_types::{DeliveryState, QueueId};
 use tokio::sync::oneshot;
 
-use super::record::{HEADER, Header, Kind, aligned};
+use super::record::{HEADER, Header, Kind, RECORD_VERSION, aligned};
 use super::segment::Segment;
 use super::shared::Shared;
 use super::wire::{self, WireContent};
 use super::{Durable, LogPosition, OnDurable, Place, StateByte, StoredMessage, events, large};
 use crate::content::{Body, SealedContent};
 use crate::disk::{DiskFile, store_error};
-use crate::entry::NewMessage;
+use crate::entry::{Destination, NewMessage};
 use crate::error::StoreError;
 use crate::limits::{IDLE_ROOM_INTERVAL, KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
 use crate::receipt::Receipt;
@@ -51,10 +51,11 @@ impl Append {
     }
 
     const fn inline_len(&self) -> u64 {
-        match &self.content.body {
+        let body = match &self.content.body {
             Body::Memory { octets, .. } => octets.len() as u64,
             Body::File(_) => 0,
-        }
+        };
+        self.content.head.len() as u64 + body
     }
 
     const fn record_len(&self) -> u64 {
@@ -65,7 +66,7 @@ impl Append {
 
 fn encode(message: NewMessage) -> Result<(StoredMessage, Vec<u8>, SealedContent), StoreError> {
     let refuse = |why: &str| Err(StoreError::Unavailable(why.into()));
-    let NewMessage { id, envelope, client, arrived, content, destinations } = message;
+    let NewMessage { id, envelope, client, arrived, content, destinations, vouched } = message;
     let recipients = envelope.recipients.len();
     if recipients == 0 || recipients > MAX_RECORD_RECIPIENTS {
         return refuse("a message has between one and 65535 recipients");
@@ -74,15 +75,26 @@ fn encode(message: NewMessage) -> Result<(StoredMessage, Vec<u8>, SealedContent)
         Body::Memory { .. } => WireContent::Inline,
         Body::File(file) => WireContent::File { size: file.len(), nonce: file.nonce() },
     };
-    let octets = wire::encode(&envelope, &client, arrived, wire, &destinations)
+    let octets = wire::encode(&envelope, &client, arrived, wire, &destinations, vouched)
         .map_err(|error| StoreError::Unavailable(format!("encoding the envelope: {error}")))?;
     if octets.len() as u64 + if wire == WireContent::Inline { content.len() } else { 0 } > MAX_RECORD {
         return refuse("longer than a record can be");
     }
-    let states = vec![StateByte::QUEUED; recipients];
+    let states = first_states(recipients, &destinations);
     let size = content.len();
-    let message = StoredMessage { id, envelope, client, arrived, size, states, destinations };
+    let message = StoredMessage { id, envelope, client, arrived, size, states, destinations, vouched };
     Ok((message, octets, content))
+}
+
+/// How each recipient begins.
+fn first_states(recipients: usize, destinations: &[Destination]) -> Vec<StateByte> {
+    let mut states = vec![StateByte::QUEUED; recipients];
+    for index in destinations.iter().filter(|one| one.dead).flat_map(|one| &one.recipients) {
+        if let Some(state) = states.get_mut(usize::from(*index)) {
+            *state = StateByte::new(DeliveryState::Dead);
+        }
+    }
+    states
 }
 
 /// The segment that is written now.
@@ -332,14 +344,16 @@ impl Writer {
             Body::Memory { octets, .. } => (Kind::Message, octets),
             Body::File(_) => (Kind::LargeMessage, &[]),
         };
+        let head = &append.content.head;
         let header = Header {
+            version: RECORD_VERSION,
             kind,
             states: u16::try_from(append.message.states.len()).unwrap_or(u16::MAX),
             offset,
             group,
             envelope: as_u32(append.envelope.len() as u64),
             envelope_crc: crc32c::crc32c(&append.envelope),
-            content: as_u32(content.len() as u64),
+            content: as_u32(append.inline_len()),
             content_crc: append.content.crc,
             id: append.message.id,
         };
@@ -348,6 +362,7 @@ impl Writer {
         self.buffer.extend_from_slice(&header.encode(&segment.magic));
         self.buffer.extend(append.message.states.iter().map(|state| state.to_octet()));
         self.buffer.extend_from_slice(&append.envelope);
+        self.buffer.extend_from_slice(head);
         self.buffer.extend_from_slice(content);
         self.buffer.resize(end, 0);
     }

@@ -112,9 +112,10 @@ fn copy_content(
     parts: Option<&Parts>,
     to: &mut File,
 ) -> io::Result<(u64, u32)> {
+    let at = u64::from(header.offset) + header.content_at();
+    let before = copy(&*found.file, at, u64::from(header.content), 0, to)?;
     if header.kind == Kind::Message {
-        let at = u64::from(header.offset) + header.content_at();
-        return copy(&*found.file, at, u64::from(header.content), to);
+        return Ok(before);
     }
     let path = match parts.map(|parts| parts.content) {
         Some(WireContent::File { nonce, .. }) => {
@@ -122,10 +123,13 @@ fn copy_content(
         }
         _ => large_file_of(log, found.segment.number, header.id)?,
     };
-    let Some(path) = path else { return Ok((0, 0)) };
+    let Some(path) = path else { return Ok(before) };
     match log.disk.open(&path, Access::Read) {
-        Ok(file) => copy(&*file, 0, u64::MAX, to),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((0, 0)),
+        Ok(file) => {
+            let (octets, crc) = copy(&*file, 0, u64::MAX, before.1, to)?;
+            Ok((before.0 + octets, crc))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(before),
         Err(error) => Err(error),
     }
 }
@@ -137,9 +141,10 @@ fn large_file_of(log: &Offline, segment: u64, id: QueueId) -> io::Result<Option<
     Ok(name.map(|name| log.dirs.large.join(name)))
 }
 
-fn copy(from: &dyn DiskFile, at: u64, len: u64, to: &mut File) -> io::Result<(u64, u32)> {
+/// Copies, and goes on with a check.
+fn copy(from: &dyn DiskFile, at: u64, len: u64, mut crc: u32, to: &mut File) -> io::Result<(u64, u32)> {
     let mut chunk = vec![0; SEARCH_CHUNK];
-    let (mut done, mut crc) = (0, 0);
+    let mut done = 0;
     while done < len {
         let want = usize::try_from(len - done).unwrap_or(SEARCH_CHUNK).min(SEARCH_CHUNK);
         // An unreadable sector ends what is left of this message, not the whole export.

@@ -22,6 +22,7 @@ fn new_message(number: u8, content: crate::SealedContent) -> NewMessage {
     use restante_types::{Body, ClientFacts, Envelope, ReversePath, UnixMillis};
     let recipient = |name: &str| name.parse::<restante_types::Mailbox>().unwrap().into();
     NewMessage {
+        vouched: restante_types::Vouched::Unchecked,
         id: id(number),
         envelope: Envelope {
             sender: ReversePath::Mailbox("sender@example.net".parse().unwrap()),
@@ -40,8 +41,18 @@ fn new_message(number: u8, content: crate::SealedContent) -> NewMessage {
         arrived: UnixMillis(1_700_000_000_123),
         content,
         destinations: vec![
-            Destination { domain: "example.org".parse().unwrap(), recipients: vec![0], first_attempt: None },
-            Destination { domain: "example.com".parse().unwrap(), recipients: vec![1], first_attempt: None },
+            Destination {
+                domain: "example.org".parse().unwrap(),
+                recipients: vec![0],
+                first_attempt: None,
+                dead: false,
+            },
+            Destination {
+                domain: "example.com".parse().unwrap(),
+                recipients: vec![1],
+                first_attempt: None,
+                dead: false,
+            },
         ],
     }
 }

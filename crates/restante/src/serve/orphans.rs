@@ -1,6 +1,6 @@
 //! Mail whose domain is no longer configured: kept, stopped, and told.
 
-use restante_queue::{DomainStats, HoldKind, QueueStore};
+use restante_queue::{DomainStats, HoldKind, HoldOrder, QueueStore};
 use restante_types::{Domain, DomainMap};
 
 use super::events;
@@ -35,7 +35,7 @@ async fn hold_one(store: &dyn QueueStore, stats: &DomainStats) {
     }
     // The alarm comes first: it holds whether or not the store can write the stop down.
     events::domain_orphaned(&stats.domain, stats.messages);
-    if let Err(error) = store.hold_domain(&stats.domain, HoldKind::Orphaned, REASON).await {
+    if let Err(error) = store.hold_domain(&stats.domain, HoldOrder::new(HoldKind::Orphaned, REASON)).await {
         events::not_orphaned(&stats.domain, &error);
     }
 }

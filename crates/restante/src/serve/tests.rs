@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use restante_delivery::Mode;
-use restante_queue::{Destination, EmbeddedOptions, EmbeddedStore, HoldKind, NewMessage, QueueStore};
+use restante_queue::{Destination, EmbeddedOptions, EmbeddedStore, HoldKind, HoldOrder, NewMessage, QueueStore};
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Recipient, ReversePath,
     UnixMillis,
@@ -43,6 +43,7 @@ async fn put(store: &dyn QueueStore, domain: &str, now: UnixMillis) {
     let mut content = store.begin_content();
     content.append(b"Subject: x\r\n\r\nx\r\n");
     let message = NewMessage {
+        vouched: restante_types::Vouched::Unchecked,
         id: store.mint(now),
         envelope: Envelope {
             sender: ReversePath::Null,
@@ -60,7 +61,7 @@ async fn put(store: &dyn QueueStore, domain: &str, now: UnixMillis) {
         },
         arrived: now,
         content: content.seal().await.unwrap(),
-        destinations: vec![Destination { domain: name(domain), recipients: vec![0], first_attempt: None }],
+        destinations: vec![Destination { domain: name(domain), recipients: vec![0], first_attempt: None , dead: false}],
     };
     store.accept(message).await.unwrap();
 }
@@ -102,7 +103,7 @@ async fn queues_that_no_domain_covers_are_stopped_and_others_are_not() {
 async fn an_operators_stop_stays_the_operators() {
     let (_directory, store) = store();
     let domain = name("gone.example");
-    store.hold_domain(&domain, HoldKind::Operator, "moving").await.unwrap();
+    store.hold_domain(&domain, HoldOrder::new(HoldKind::Operator, "moving")).await.unwrap();
     orphans::hold(&*store, &policies(&[]), std::slice::from_ref(&domain)).await;
     let note = store.stats(&domain).held.unwrap();
     assert_eq!((note.kind, note.reason.as_str()), (HoldKind::Operator, "moving"));

@@ -144,10 +144,10 @@ async fn refusals_leave_the_connection_as_it_was() {
 // [2645-5.2.1-451]
 #[tokio::test]
 async fn a_stopped_domain_is_451() {
-    use restante_queue::{HoldKind, QueueStore};
+    use restante_queue::{HoldKind, HoldOrder, QueueStore};
     let world = World::new();
     world.mail(&["a.example"], "A: 1\r\n\r\n").await;
-    world.store.hold_domain(&domain("a.example"), HoldKind::Operator, "maintenance").await.unwrap();
+    world.store.hold_domain(&domain("a.example"), HoldOrder::new(HoldKind::Operator, "maintenance")).await.unwrap();
     Caller::known(world.odmr(), "ada").await.talk(&[("ATRN a.example", "451 4.3.0")]).await;
     assert!(world.drains.is_empty());
 }

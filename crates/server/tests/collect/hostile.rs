@@ -1,6 +1,6 @@
 //! Customers that do not behave.
 
-use restante_queue::{HoldKind, QueueStore};
+use restante_queue::{HoldKind, HoldOrder, QueueStore};
 use tokio::io::AsyncWriteExt;
 
 use crate::caller::Caller;
@@ -66,7 +66,7 @@ async fn a_domain_that_is_stopped_during_the_drain_stays() {
             let world = std::sync::Arc::clone(&stopping);
             let name = domain("b.example");
             let stopped =
-                handle.spawn(async move { world.store.hold_domain(&name, HoldKind::Operator, "wait").await });
+                handle.spawn(async move { world.store.hold_domain(&name, HoldOrder::new(HoldKind::Operator, "wait")).await });
             while !stopped.is_finished() {
                 std::thread::yield_now();
             }

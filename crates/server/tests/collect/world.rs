@@ -169,6 +169,7 @@ fn delivery_settings(primary: SocketAddr) -> DeliverySettings {
         listeners: Vec::new(),
         source_addresses: Vec::new(),
         is_local: |_| false,
+        notices: NoticeSettings::default(),
         domains,
     }
 }
@@ -250,9 +251,10 @@ impl World {
         let destination = |(index, name): (u16, &&str)| Destination {
             domain: domain(name),
             recipients: vec![index],
-            first_attempt: None,
+            first_attempt: None, dead: false,
         };
         let message = NewMessage {
+            vouched: restante_types::Vouched::Unchecked,
             id,
             envelope: Envelope {
                 sender: ReversePath::Null,

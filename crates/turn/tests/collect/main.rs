@@ -134,8 +134,13 @@ impl House {
     }
 
     fn hold(&self, domain: &str) {
-        let note =
-            HoldNote { kind: HoldKind::Operator, reason: "private words".into(), since: UnixMillis(0) };
+        let note = HoldNote {
+            kind: HoldKind::Operator,
+            reason: "private words".into(),
+            since: UnixMillis(0),
+            until: None,
+            pause_retention: false,
+        };
         self.state().held.insert(name(domain), note);
     }
 }

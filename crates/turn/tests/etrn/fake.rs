@@ -7,9 +7,9 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use restante_queue::{
-    ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport, DrainRequests,
-    Entry, EntryKey, Filter, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LeaseAnswer, ListPage,
-    NewMessage, QueueStore, Receipt, Scope, Settlement, Started, StoreError, Work,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport,
+    DrainRequests, Entry, EntryKey, Filter, Health, HoldNote, HoldOrder, IndexHealth, IntakeHealth,
+    LeaseAnswer, ListPage, NewMessage, QueueStore, Receipt, Scope, Settlement, Started, StoreError, Work,
 };
 use restante_turn::PrimaryAddresses;
 use restante_types::{Domain, QueueId, UnixMillis};
@@ -56,6 +56,7 @@ impl FakeStore {
             next_attempt: None,
             last_drain: None,
             draining: None,
+            pauses: restante_queue::Pauses::default(),
         }
     }
 }
@@ -94,6 +95,14 @@ impl QueueStore for FakeStore {
         let behind = state.messages.keys().filter(|name| after.is_none_or(|after| *name > after));
         behind.take(limit).map(|name| Self::stats_in(&state, name)).collect()
     }
+    fn queues_below(&self, top: &Domain, after: Option<&Domain>, limit: usize) -> Vec<DomainStats> {
+        let end = format!(".{top}");
+        let mut state = self.0.lock().unwrap();
+        state.asked += 1;
+        let behind = state.messages.keys().filter(|name| after.is_none_or(|after| *name > after));
+        let below = behind.filter(|name| name.as_str().ends_with(&end));
+        below.take(limit).map(|name| Self::stats_in(&state, name)).collect()
+    }
     fn start_drain(&self, domain: &Domain, cause: DrainCause) -> Result<Started, StoreError> {
         let mut state = self.0.lock().unwrap();
         if state.rebuilding {
@@ -130,7 +139,7 @@ impl QueueStore for FakeStore {
     async fn end_lease(&self, _: DomainLease, _: DrainReport) -> Result<(), StoreError> {
         no()
     }
-    async fn hold_domain(&self, _: &Domain, _: HoldKind, _: &str) -> Result<(), StoreError> {
+    async fn hold_domain(&self, _: &Domain, _: HoldOrder) -> Result<(), StoreError> {
         no()
     }
     async fn release_domain(&self, _: &Domain) -> Result<bool, StoreError> {
@@ -145,6 +154,18 @@ impl QueueStore for FakeStore {
     async fn release(&self, _: &[EntryKey]) -> Result<u64, StoreError> {
         no()
     }
+    async fn conclude(&self, _: &EntryKey, _: &[u16], _: Conclusion) -> Result<u64, StoreError> {
+        no()
+    }
+    async fn unreported(&self, _: &Domain, _: Option<QueueId>, _: usize) -> Result<Vec<Entry>, StoreError> {
+        no()
+    }
+    fn delay_mark(&self, _: &Domain) -> Option<QueueId> {
+        None
+    }
+    async fn set_delay_mark(&self, _: &Domain, _: QueueId) -> Result<(), StoreError> {
+        no()
+    }
     async fn delete(&self, _: &[EntryKey], _: &str) -> Result<u64, StoreError> {
         no()
     }
@@ -154,7 +175,7 @@ impl QueueStore for FakeStore {
     async fn reset_retries(&self, _: &Domain) -> Result<(), StoreError> {
         no()
     }
-    async fn expire(&self, _: &Domain, _: UnixMillis, _: usize) -> Result<u64, StoreError> {
+    async fn expire(&self, _: &Domain, _: UnixMillis, _: usize) -> Result<Vec<EntryKey>, StoreError> {
         no()
     }
     async fn purge(

@@ -182,7 +182,13 @@ fn unknown_and_forbidden_are_alike() {
 fn authorisation_comes_before_every_other_check() {
     let house = House::new();
     house.state().rebuilding = true;
-    let note = HoldNote { kind: HoldKind::Operator, reason: "secret".into(), since: UnixMillis(0) };
+    let note = HoldNote {
+        kind: HoldKind::Operator,
+        reason: "secret".into(),
+        since: UnixMillis(0),
+        until: None,
+        pause_retention: false,
+    };
     house.state().held.insert(name("example.org"), note);
     for domain in ["example.org", "plain.example", "unknown.example"] {
         assert_eq!(house.ask(&from(STRANGER), &node(domain)).unwrap_err().code.get(), 459);
@@ -229,7 +235,13 @@ fn a_strangers_subtree_costs_no_walk() {
 fn holds_and_trouble_are_458() {
     for kind in [HoldKind::Operator, HoldKind::Orphaned, HoldKind::Misrouted] {
         let house = House::new();
-        let note = HoldNote { kind, reason: "private words".into(), since: UnixMillis(0) };
+        let note = HoldNote {
+            kind,
+            reason: "private words".into(),
+            since: UnixMillis(0),
+            until: None,
+            pause_retention: false,
+        };
         house.state().held.insert(name("example.org"), note);
         let reply = house.ask(&from(PRIMARY), &node("example.org")).unwrap_err();
         assert_eq!(reply.to_string().get(..10), Some("458 4.3.0 "));
@@ -283,7 +295,13 @@ fn a_subtree_is_cut_to_the_askers_rights() {
 #[test]
 fn the_rest_of_a_subtree_flows() {
     let house = House::new();
-    let note = HoldNote { kind: HoldKind::Operator, reason: "x".into(), since: UnixMillis(0) };
+    let note = HoldNote {
+        kind: HoldKind::Operator,
+        reason: "x".into(),
+        since: UnixMillis(0),
+        until: None,
+        pause_retention: false,
+    };
     house.state().held.insert(name("a.below.example"), note);
     house.ask(&from(FRIEND), &node("below.example")).unwrap();
     let subtree = EtrnTarget::Subtree(name("below.example"));
@@ -340,7 +358,13 @@ fn flush_starts_what_is_not_stopped() {
         "orphaned mail that was released can be flushed"
     );
     assert!(matches!(house.desk.flush(&name("unknown.example")), Err(FlushError::Unknown)));
-    let note = HoldNote { kind: HoldKind::Operator, reason: "x".into(), since: UnixMillis(0) };
+    let note = HoldNote {
+        kind: HoldKind::Operator,
+        reason: "x".into(),
+        since: UnixMillis(0),
+        until: None,
+        pause_retention: false,
+    };
     house.state().held.insert(name("example.org"), note);
     assert!(matches!(house.desk.flush(&name("example.org")), Err(FlushError::Held(_))));
     house.state().rebuilding = true;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use restante_queue::{
-    ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress, DrainReport,
-    DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, IndexHealth, IntakeHealth, LastDrain,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress, DrainReport,
+    DrainRequests, Entry, EntryKey, Filter, Health, HoldNote, HoldOrder, IndexHealth, IntakeHealth, LastDrain,
     LeaseAnswer, ListPage, NewMessage, QueueStore, Receipt, RecipientStatus, Scope, SealedContent,
     Settlement, Started, StoreError, Work,
 };
@@ -126,6 +126,7 @@ impl FakeStore {
             state: DeliveryState::Deferred,
             held: None,
             next_attempt: Some(UnixMillis(NOW.0 + 60_000)),
+            vouched: restante_types::Vouched::Unchecked,
         };
         let mut state = self.state();
         state.minted = state.minted.max(u128::from(number));
@@ -195,6 +196,7 @@ impl State {
             next_attempt: None,
             last_drain: of.last_drain,
             draining: of.draining,
+            pauses: restante_queue::Pauses::default(),
         }
     }
 }
@@ -271,6 +273,12 @@ impl QueueStore for FakeStore {
         behind.take(limit).map(|name| state.stats(name)).collect()
     }
 
+    fn queues_below(&self, top: &Domain, after: Option<&Domain>, limit: usize) -> Vec<DomainStats> {
+        let end = format!(".{top}");
+        let below = self.stats_page(after, usize::MAX).into_iter();
+        below.filter(|stats| stats.domain.as_str().ends_with(&end)).take(limit).collect()
+    }
+
     fn start_drain(&self, domain: &Domain, _: DrainCause) -> Result<Started, StoreError> {
         let stats = self.try_state()?.stats(domain);
         Ok(Started { messages: stats.messages, running: stats.draining.is_some() })
@@ -310,8 +318,9 @@ impl QueueStore for FakeStore {
         Err(StoreError::Fenced)
     }
 
-    async fn hold_domain(&self, domain: &Domain, kind: HoldKind, reason: &str) -> Result<(), StoreError> {
-        let note = HoldNote { kind, reason: reason.to_owned(), since: NOW };
+    async fn hold_domain(&self, domain: &Domain, order: HoldOrder) -> Result<(), StoreError> {
+        let HoldOrder { kind, reason, until, pause_retention } = order;
+        let note = HoldNote { kind, reason, since: NOW, until, pause_retention };
         self.try_state()?.domains.entry(domain.clone()).or_default().held = Some(note);
         Ok(())
     }
@@ -343,6 +352,32 @@ impl QueueStore for FakeStore {
         })
     }
 
+    async fn conclude(
+        &self,
+        _key: &EntryKey,
+        _recipients: &[u16],
+        _how: Conclusion,
+    ) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn unreported(
+        &self,
+        _domain: &Domain,
+        _after: Option<QueueId>,
+        _limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn delay_mark(&self, _domain: &Domain) -> Option<QueueId> {
+        None
+    }
+
+    async fn set_delay_mark(&self, _domain: &Domain, _mark: QueueId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn delete(&self, keys: &[EntryKey], reason: &str) -> Result<u64, StoreError> {
         self.state().deletion_reasons.push(reason.to_owned());
         self.change(keys, |state, key| {
@@ -370,8 +405,8 @@ impl QueueStore for FakeStore {
         Ok(())
     }
 
-    async fn expire(&self, _: &Domain, _: UnixMillis, _: usize) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn expire(&self, _: &Domain, _: UnixMillis, _: usize) -> Result<Vec<EntryKey>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn purge(

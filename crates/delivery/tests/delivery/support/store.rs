@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use restante_queue::{
-    ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport, DrainRequest,
-    DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, LeaseAnswer, ListPage, NewMessage,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport, DrainRequest,
+    DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder, LeaseAnswer, ListPage, NewMessage,
     Outcome, QueueStore, Receipt, Scope, Settlement, Started, StoreError, Work,
 };
-use restante_types::{DeliveryState, Domain, Envelope, QueueId, Reply, UnixMillis};
+use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, Reply, UnixMillis, Vouched};
 use tokio::sync::mpsc;
 
 #[derive(Clone)]
@@ -126,6 +126,11 @@ impl FakeStore {
     }
 }
 
+fn client() -> Arc<ClientFacts> {
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    Arc::new(ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None })
+}
+
 /// What every message says.
 pub(crate) fn content(id: QueueId) -> String {
     format!("Subject: {id}\r\n\r\n.a line that wants stuffing\r\n")
@@ -197,6 +202,7 @@ impl QueueStore for FakeStore {
             next_attempt: None,
             last_drain: None,
             draining: None,
+            pauses: restante_queue::Pauses::default(),
         }
     }
 
@@ -204,6 +210,12 @@ impl QueueStore for FakeStore {
         let domains: Vec<Domain> = self.inside().queues.keys().cloned().collect();
         let behind = domains.iter().filter(|domain| after.is_none_or(|after| *domain > after));
         behind.take(limit).map(|domain| self.stats(domain)).collect()
+    }
+
+    fn queues_below(&self, top: &Domain, after: Option<&Domain>, limit: usize) -> Vec<DomainStats> {
+        let end = format!(".{top}");
+        let below = self.stats_page(after, usize::MAX).into_iter();
+        below.filter(|stats| stats.domain.as_str().ends_with(&end)).take(limit).collect()
     }
 
     fn start_drain(&self, domain: &Domain, cause: DrainCause) -> Result<Started, StoreError> {
@@ -268,6 +280,8 @@ impl QueueStore for FakeStore {
                 arrived: row.arrived,
                 waiting: row.waiting(),
                 attempts: row.attempts,
+                client: client(),
+                vouched: Vouched::Unchecked,
             })
             .collect();
         inside.read += page.len();
@@ -316,8 +330,8 @@ impl QueueStore for FakeStore {
         Ok(())
     }
 
-    async fn hold_domain(&self, domain: &Domain, kind: HoldKind, _reason: &str) -> Result<(), StoreError> {
-        self.inside().queue(domain).held = Some(kind);
+    async fn hold_domain(&self, domain: &Domain, order: HoldOrder) -> Result<(), StoreError> {
+        self.inside().queue(domain).held = Some(order.kind);
         Ok(())
     }
 
@@ -337,6 +351,32 @@ impl QueueStore for FakeStore {
         unreachable!("{NOT_HERE}")
     }
 
+    async fn conclude(
+        &self,
+        _key: &EntryKey,
+        _recipients: &[u16],
+        _how: Conclusion,
+    ) -> Result<u64, StoreError> {
+        unreachable!("{NOT_HERE}")
+    }
+
+    async fn unreported(
+        &self,
+        _domain: &Domain,
+        _after: Option<QueueId>,
+        _limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn delay_mark(&self, _domain: &Domain) -> Option<QueueId> {
+        None
+    }
+
+    async fn set_delay_mark(&self, _domain: &Domain, _mark: QueueId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn delete(&self, _keys: &[EntryKey], _reason: &str) -> Result<u64, StoreError> {
         unreachable!("{NOT_HERE}")
     }
@@ -349,11 +389,20 @@ impl QueueStore for FakeStore {
         unreachable!("{NOT_HERE}")
     }
 
-    async fn expire(&self, domain: &Domain, cutoff: UnixMillis, limit: usize) -> Result<u64, StoreError> {
+    async fn expire(
+        &self,
+        domain: &Domain,
+        cutoff: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<EntryKey>, StoreError> {
         let mut inside = self.inside();
-        let rows = inside.queue(domain).rows.values_mut();
-        let old = rows.filter(|row| row.arrived < cutoff && !row.waiting().is_empty()).take(limit);
-        Ok(old.map(|row| row.states.fill(DeliveryState::Expired)).count() as u64)
+        let rows = inside.queue(domain).rows.iter_mut();
+        let old = rows.filter(|(_, row)| row.arrived < cutoff && !row.waiting().is_empty()).take(limit);
+        let expire = |(id, row): (&QueueId, &mut Row)| {
+            row.states.fill(DeliveryState::Expired);
+            EntryKey { domain: domain.clone(), id: *id }
+        };
+        Ok(old.map(expire).collect())
     }
 
     async fn purge(

@@ -92,12 +92,18 @@ fn client() -> ClientFacts {
 fn message(number: u64, recipients: usize, content: SealedContent) -> NewMessage {
     let all = (0..recipients).map(|index| u16::try_from(index).unwrap()).collect();
     NewMessage {
+        vouched: restante_types::Vouched::Unchecked,
         id: id(number),
         envelope: envelope(recipients),
         client: client(),
         arrived: UnixMillis(1_700_000_000_000 + number),
         content,
-        destinations: vec![Destination { domain: domain(), recipients: all, first_attempt: None }],
+        destinations: vec![Destination {
+            domain: domain(),
+            recipients: all,
+            first_attempt: None,
+            dead: false,
+        }],
     }
 }
 

@@ -1,0 +1,130 @@
+//! Recipients that failed or expired, until somebody saw to them.
+
+use std::sync::Arc;
+
+use restante_types::{DeliveryState, Domain, QueueId, UnixMillis};
+
+use super::shared::Shared;
+use super::turn::Turn;
+use crate::entry::{Conclusion, Entry, EntryKey};
+use crate::error::StoreError;
+use crate::index::{EntryValue, read_time_key, unreported_behind};
+use crate::limits::MAX_PAGE;
+
+impl Shared {
+    pub(super) async fn conclude(
+        self: &Arc<Self>,
+        key: &EntryKey,
+        recipients: &[u16],
+        how: Conclusion,
+    ) -> Result<u64, StoreError> {
+        self.books.lock().condition.check()?;
+        let (key, recipients) = (key.clone(), recipients.to_vec());
+        self.desk.ask(move |turn| conclude_one(turn, &key, &recipients, how)).await
+    }
+
+    pub(super) async fn unreported(
+        self: &Arc<Self>,
+        domain: &Domain,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let (domain, limit) = (domain.clone(), limit.min(MAX_PAGE));
+        self.blocking(move |shared| shared.find_unreported(&domain, after, limit)).await
+    }
+
+    /// Nothing that is still on its way into the index can have failed: the index alone is asked.
+    fn find_unreported(
+        &self,
+        domain: &Domain,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.books.lock().condition.check()?;
+        let mut found = Vec::new();
+        for item in self.index()?.range(unreported_behind(domain, after)) {
+            if found.len() >= limit {
+                break;
+            }
+            let Some((_, id)) = read_time_key(&item?.0) else { continue };
+            let key = EntryKey { domain: domain.clone(), id };
+            let Some(value) = self.entry(&key)?.filter(EntryValue::is_unreported) else { continue };
+            found.extend(self.show(key, &value)?);
+        }
+        Ok(found)
+    }
+}
+
+fn conclude_one(
+    turn: &mut Turn<'_>,
+    key: &EntryKey,
+    recipients: &[u16],
+    how: Conclusion,
+) -> Result<u64, StoreError> {
+    let now = turn.now;
+    Ok(turn.entry(key)?.map_or(0, |entry| conclude(entry, recipients, how, now)))
+}
+
+fn conclude(entry: &mut EntryValue, recipients: &[u16], how: Conclusion, now: UnixMillis) -> u64 {
+    let mut concluded = 0;
+    let open = entry.recipients.iter_mut().filter(|recipient| recipient.state.is_unreported());
+    for recipient in open.filter(|recipient| recipients.contains(&recipient.index)) {
+        match how {
+            Conclusion::Reported => recipient.state.purged = true,
+            Conclusion::Dead => recipient.state.state = DeliveryState::Dead,
+        }
+        concluded += 1;
+    }
+    if concluded > 0 {
+        if how == Conclusion::Dead {
+            // The owner has the whole of the grace to look at it.
+            entry.parked = None;
+        }
+        entry.settle_down(now);
+    }
+    concluded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::tests::entry;
+    use crate::index::{RecipientState, Standing};
+
+    const NOW: UnixMillis = UnixMillis(7);
+
+    #[test]
+    fn only_what_failed_or_expired_is_concluded() {
+        let mut entry = entry(5);
+        let states = [
+            DeliveryState::Failed,
+            DeliveryState::Expired,
+            DeliveryState::Queued,
+            DeliveryState::Misrouted,
+            DeliveryState::Failed,
+        ];
+        for (recipient, state) in entry.recipients.iter_mut().zip(states) {
+            recipient.state = RecipientState::new(state);
+        }
+        entry.recipients[4].state.deleted = true;
+        assert!(entry.is_unreported());
+        assert_eq!(conclude(&mut entry, &[0, 2, 3, 4, 9], Conclusion::Reported, NOW), 1);
+        assert!(entry.recipients[0].state.is_done() && entry.is_unreported());
+        assert_eq!(conclude(&mut entry, &[0, 1, 2, 3, 4], Conclusion::Dead, NOW), 1);
+        assert!(!entry.is_unreported());
+        assert_eq!(entry.standing(), Standing::Waits, "one still waits");
+        entry.recipients[2].state = RecipientState::new(DeliveryState::Delivered);
+        entry.recipients[3].state = RecipientState::new(DeliveryState::Delivered);
+        entry.settle_down(NOW);
+        assert_eq!((entry.standing(), entry.parked), (Standing::Parked(DeliveryState::Dead), Some(NOW)));
+    }
+
+    #[test]
+    fn the_last_one_reported_ends_the_entry() {
+        let mut entry = entry(2);
+        entry.recipients[0].state = RecipientState::new(DeliveryState::Delivered);
+        entry.recipients[1].state = RecipientState::new(DeliveryState::Expired);
+        assert_eq!(conclude(&mut entry, &[0, 1], Conclusion::Reported, NOW), 1);
+        assert_eq!(entry.standing(), Standing::Done);
+    }
+}

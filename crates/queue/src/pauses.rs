@@ -1,0 +1,139 @@
+//! The times in which a domain's clock stood still: what waited meanwhile is not older for it.
+
+use std::time::Duration;
+
+use restante_types::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::MAX_PAUSES;
+
+/// A time in which the clock stood still; its end does not belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Pause {
+    from: UnixMillis,
+    until: UnixMillis,
+}
+
+/// A pause that runs: its stop has not been taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    from: UnixMillis,
+    /// When it is to end, if that is known.
+    until: Option<UnixMillis>,
+}
+
+/// A domain's pauses: the stops with `pause_retention`, and how old its mail is by a clock that stands still in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pauses {
+    over: Past,
+    running: Option<Running>,
+}
+
+/// Pauses that are over, in order; none touches another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Past(Vec<Pause>);
+
+impl Past {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one, joined with those it touches. Of more than [`MAX_PAUSES`] the two with the least between them become
+    /// one: mail stays a little longer then, never shorter.
+    pub(crate) fn add(&mut self, from: UnixMillis, until: UnixMillis) {
+        if until <= from {
+            return;
+        }
+        let first = self.0.partition_point(|pause| pause.until < from);
+        let behind = self.0.partition_point(|pause| pause.from <= until);
+        let joined = self.0[first..behind].iter().fold(Pause { from, until }, |joined, pause| Pause {
+            from: joined.from.min(pause.from),
+            until: joined.until.max(pause.until),
+        });
+        self.0.splice(first..behind, [joined]);
+        if self.0.len() > MAX_PAUSES {
+            let gap = |at: &usize| self.0[at + 1].from.since(self.0[*at].until);
+            if let Some(at) = (0..self.0.len() - 1).min_by_key(gap) {
+                self.0[at].until = self.0[at + 1].until;
+                self.0.remove(at + 1);
+            }
+        }
+    }
+
+    /// Forgets what was over when the oldest message came; true if there was such a pause.
+    pub(crate) fn forget_before(&mut self, oldest: UnixMillis) -> bool {
+        let before = self.0.len();
+        self.0.retain(|pause| pause.until > oldest);
+        self.0.len() < before
+    }
+}
+
+impl Pauses {
+    pub(crate) const fn new(over: Past) -> Self {
+        Self { over, running: None }
+    }
+
+    /// With a pause that runs since `from` and ends at `until`, if that is known.
+    #[must_use]
+    pub fn with_running(self, from: UnixMillis, until: Option<UnixMillis>) -> Self {
+        Self { running: Some(Running { from, until }), ..self }
+    }
+
+    /// With a pause that is over; for stores outside this crate, and tests.
+    #[must_use]
+    pub fn with(mut self, from: UnixMillis, until: UnixMillis) -> Self {
+        self.over.add(from, until);
+        self
+    }
+
+    /// Whether the clock stands still now.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// What has arrived before this is older, at `now`, than `retention` by the domain's clock.
+    #[must_use]
+    pub fn cutoff(&self, now: UnixMillis, retention: Duration) -> UnixMillis {
+        let (mut at, mut left) = (now.0, millis(retention));
+        for pause in self.merged(|_| now).0.iter().rev() {
+            let ran = at.saturating_sub(pause.until.0);
+            if ran > left {
+                break;
+            }
+            left -= ran;
+            at = at.min(pause.from.0);
+        }
+        UnixMillis(at.saturating_sub(left))
+    }
+
+    /// When a message that arrived then will be `retention` old by the domain's clock. A pause that runs counts up to
+    /// its end where that is known, else up to `now`.
+    #[must_use]
+    pub fn expires(&self, arrived: UnixMillis, retention: Duration, now: UnixMillis) -> UnixMillis {
+        let (mut at, mut left) = (arrived.0, millis(retention));
+        let ends = |running: Running| running.until.map_or(now, |until| until.max(now));
+        for pause in self.merged(ends).0.iter().filter(|pause| pause.until > arrived) {
+            let runs = pause.from.0.saturating_sub(at);
+            if runs >= left {
+                break;
+            }
+            left -= runs;
+            at = pause.until.0;
+        }
+        UnixMillis(at.saturating_add(left))
+    }
+
+    /// All of them, the running one up to the end it is given.
+    fn merged(&self, end: impl FnOnce(Running) -> UnixMillis) -> std::borrow::Cow<'_, Past> {
+        let Some(running) = self.running else { return std::borrow::Cow::Borrowed(&self.over) };
+        let mut all = self.over.clone();
+        all.add(running.from, end(running));
+        std::borrow::Cow::Owned(all)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
