@@ -22,6 +22,13 @@ fn work(number: u8) -> Work {
         arrived: UnixMillis(0),
         waiting: vec![0],
         attempts: 0,
+        client: Arc::new(restante_types::ClientFacts {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            helo: String::new(),
+            identity: None,
+            tls: None,
+        }),
+        vouched: restante_types::Vouched::Unchecked,
     }
 }
 
