@@ -61,6 +61,8 @@ pub enum Conclusion {
 /// Where one recipient of an entry stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipientStatus {
+    /// Which of the envelope's recipients it is; the same address may stand there twice.
+    pub index: u16,
     /// Its address.
     pub mailbox: Mailbox,
     /// Its state.

@@ -204,6 +204,7 @@ fn recipients(
 ) -> Vec<RecipientStatus> {
     let status = |recipient: &crate::index::RecipientValue| {
         Some(RecipientStatus {
+            index: recipient.index,
             mailbox: message.envelope.recipients.get(usize::from(recipient.index))?.mailbox.clone(),
             state: shown(recipient.state.shown(), parked_as),
             attempts: recipient.attempts,

@@ -115,7 +115,7 @@ impl FakeStore {
             tls: None,
         };
         let last_reply = Some(Reply::new(450, (4, 2, 1), "later"));
-        let status = RecipientStatus { mailbox, state: DeliveryState::Deferred, attempts: 3, last_reply };
+        let status = RecipientStatus { index: 0, mailbox, state: DeliveryState::Deferred, attempts: 3, last_reply };
         let entry = Entry {
             key: key.clone(),
             envelope: Arc::new(envelope),
