@@ -24,6 +24,7 @@ use crate::resolve::Lookup;
 use crate::route::{self, Hop, NoRoute, Ourselves};
 use crate::settings::{DeliverySettings, DomainDelivery, Mode};
 use crate::unreached::Unreached;
+use crate::why::{LastFailure, WhyBook};
 
 use fleet::Fleet;
 pub(crate) use fleet::Trouble;
@@ -57,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) ahead: AheadBudget,
     pub(crate) unreached: Unreached,
+    /// Told of attempts that failed, for `restante why`.
+    pub(crate) why: WhyBook,
     pub(crate) stop: watch::Receiver<Stop>,
     /// Drains in a row that did not reach the primary, per domain; absent means none. Bounded by the domains held.
     pub(crate) failures: Mutex<HashMap<Domain, u32>>,
@@ -161,12 +164,23 @@ impl Drain<'_> {
         };
         match route {
             Ok(route) => self.travel(owner, route.hops, None).await,
-            Err(NoRoute::Misrouted(why)) => Ending::Misrouted(why),
+            Err(NoRoute::Misrouted(why)) => {
+                self.no_way(&why);
+                Ending::Misrouted(why)
+            }
             Err(NoRoute::Later(why)) => {
+                self.no_way(&why);
                 // RFC 3463 3.5: X.4.3, directory server failure
                 Ending::unreached(Reply::new(451, (4, 4, 3), why))
             }
         }
+    }
+
+    /// Nobody was talked to.
+    fn no_way(&self, why: &str) {
+        let (at, verdict) = ((self.context.clock)(), why.to_owned());
+        let failure = LastFailure { at, hop: String::new(), verdict, dialogue: Vec::new() };
+        self.context.why.record(self.domain.clone(), failure);
     }
 
     /// [1985-requester] To the address that asked, which must show its certificate.
