@@ -8,6 +8,7 @@ mod handlers;
 mod limits;
 mod lines;
 mod listener;
+mod metrics;
 mod operations;
 mod peer;
 mod refusal;
@@ -16,5 +17,6 @@ mod server;
 mod socket;
 mod view;
 
+pub use metrics::{Became, Metrics, NOTICES_LABEL, OTHERS_LABEL, label};
 pub use operations::{DomainPolicy, Operations};
 pub use server::{AdminServer, Settings, StartError, start};

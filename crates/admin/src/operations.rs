@@ -1,10 +1,14 @@
 //! What the admin interface needs of the program besides the store.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use restante_api::AlarmView;
 use restante_queue::Started;
 use restante_turn::FlushError;
 use restante_types::{Domain, UnixMillis};
+
+use crate::metrics::Metrics;
 
 /// What the configuration says about one domain, as far as lists and `status` show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,5 +48,30 @@ pub trait Operations: Send + Sync + 'static {
     /// that ran out.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The configured domain that a queue belongs to: itself, or the parent that takes subdomains.
+    fn covering(&self, queue: &Domain) -> Option<Domain> {
+        self.domain(queue).map(|_| queue.clone())
+    }
+
+    /// The alarms that are open, those of the server first; bounded by events times domains.
+    fn alarms(&self) -> Vec<AlarmView> {
+        Vec::new()
+    }
+
+    /// The names of all alarms, each with whether it is about one domain (otherwise about the server).
+    fn alarm_events(&self) -> Vec<(&'static str, bool)> {
+        Vec::new()
+    }
+
+    /// Connections of clients that run now.
+    fn connections(&self) -> Option<u64> {
+        None
+    }
+
+    /// What is counted.
+    fn metrics(&self) -> Option<Arc<Metrics>> {
+        None
     }
 }

@@ -11,12 +11,13 @@ use axum::routing::{get, post};
 use restante_api::{ErrorCode, paths};
 use restante_queue::QueueStore;
 use restante_types::Printable;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use crate::events;
 use crate::handlers::{backup, change, domains, entries, flush, health, message};
 use crate::limits::MAX_REQUEST;
+use crate::metrics;
 use crate::operations::Operations;
 use crate::peer::{Access, Peer, groups_of};
 use crate::refusal::Refusal;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) version: String,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// One at a time.
+    pub(crate) scraping: Arc<Semaphore>,
 }
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -44,6 +47,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route(paths::RESTORE, post(change::restore))
         .route(paths::BACKUP, post(backup::backup))
         .route(paths::CONFIG, get(health::configuration))
+        .route(paths::METRICS, get(metrics::metrics))
         .route_layer(from_fn_with_state(Arc::clone(&shared), gate));
     Router::new()
         .route(paths::HEALTH, get(health::health))

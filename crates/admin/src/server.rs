@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use restante_queue::QueueStore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -87,7 +87,14 @@ pub async fn start(
     let (listener, place) = socket::bind(&settings.socket, &settings.group)?;
     let (stop, stopping) = watch::channel(false);
     let access = Access { own: geteuid().as_raw(), group: place.group };
-    let shared = Shared { store, operations, access, version: settings.version, stopping: stopping.clone() };
+    let shared = Shared {
+        store,
+        operations,
+        access,
+        version: settings.version,
+        stopping: stopping.clone(),
+        scraping: Arc::new(Semaphore::new(1)),
+    };
     let service = router(Arc::new(shared)).into_make_service_with_connect_info::<Peer>();
     let serve = axum::serve(AdminListener::new(listener), service);
     let serve = serve.with_graceful_shutdown(stopped(stopping));

@@ -3,6 +3,8 @@
 use restante_types::Domain;
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::AlarmView;
+
 /// How bad it is, in a monitor's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +77,9 @@ pub struct HealthReport {
     pub orphaned: Vec<Domain>,
     /// Domains whose route leads nowhere or back to us, at most 20 of them.
     pub misrouted: Vec<Domain>,
+    /// The alarms that are open, at most 20 of them, those that somebody should act on first.
+    #[serde(default)]
+    pub alarms: Vec<AlarmView>,
     /// The server's version.
     pub version: String,
 }

@@ -3,6 +3,7 @@
 //! Paths are in [`paths`]; streams are lines of JSON, each a [`Line`]. Keys are only ever added. Times are RFC 3339 in
 //! UTC, sizes are octets, addresses are without brackets (so the null path is empty).
 
+mod alarm;
 mod change;
 mod client;
 mod entry;
@@ -17,6 +18,7 @@ pub mod paths;
 mod status;
 mod time;
 
+pub use alarm::AlarmView;
 pub use change::{ApplyReport, BackupProgress, BackupReport, BackupRequest, ChangeProgress, ChangeRequest};
 pub use client::{Client, ContentStream, LineStream, Streamed};
 pub use entry::{ContentQuery, EntryView, ListEnd, ListQuery, MessageView, RecipientView, TlsView};

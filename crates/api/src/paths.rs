@@ -26,6 +26,8 @@ pub const DELETE: &str = "/v1/delete";
 pub const RESTORE: &str = "/v1/restore";
 /// `POST`: copy the store.
 pub const BACKUP: &str = "/v1/backup";
+/// `GET`: what a monitor counts and measures, as OpenMetrics text.
+pub const METRICS: &str = "/metrics";
 /// `GET`: the effective configuration, redacted, as TOML.
 pub const CONFIG: &str = "/v1/config";
 

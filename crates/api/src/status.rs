@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use restante_types::{DeliveryState, Domain};
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::AlarmView;
+
 /// One domain, as `status` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainStatus {
@@ -33,6 +35,9 @@ pub struct DomainStatus {
     pub draining: Option<DrainView>,
     /// Messages that do not wait, by state.
     pub parked: BTreeMap<DeliveryState, u64>,
+    /// The alarms about it that are open.
+    #[serde(default)]
+    pub alarms: Vec<AlarmView>,
 }
 
 /// Why a domain is stopped.

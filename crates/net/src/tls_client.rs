@@ -38,6 +38,12 @@ impl ClientTls {
         Self { config: Arc::new(config) }
     }
 
+    /// The same for a client that is not ours: HTTPS.
+    #[must_use]
+    pub fn to_rustls(&self) -> ClientConfig {
+        (*self.config).clone()
+    }
+
     pub(crate) fn of(config: ClientConfig) -> Self {
         Self { config: Arc::new(config) }
     }

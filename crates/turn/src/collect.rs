@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use restante_queue::{DomainStats, IndexHealth};
+use restante_queue::{DomainStats, DrainCause, IndexHealth};
 use restante_types::{Domain, Reply};
 
 use crate::desk::TurnDesk;
@@ -29,6 +29,7 @@ impl TurnDesk {
         let settings = self.settings();
         let answer = self.atrn_with(&settings, asker, &named, now);
         events::atrn(asker, &named, &answer);
+        self.tell(DrainCause::Atrn, &answer);
         answer
     }
 
@@ -43,6 +44,7 @@ impl TurnDesk {
         let Some(identity) = asker.identity.as_deref() else { return Err(auth_first()) };
         in_tls(settings, asker, identity)?;
         let queues = self.allowed(settings, identity, named)?;
+        self.ledger().asked(DrainCause::Atrn, &mut queues.keys());
         let holding = self.holding(&queues)?;
         if !holding.with_mail.is_empty() {
             // A redial after a lost line must not have to wait.
@@ -117,7 +119,12 @@ impl TurnDesk {
         let settings = self.settings();
         let answer = self.turn_with(&settings, asker);
         events::turn(asker, &answer);
+        self.tell(DrainCause::Turn, &answer);
         answer
+    }
+
+    fn tell(&self, cause: DrainCause, answer: &Result<Vec<Domain>, Reply>) {
+        self.ledger().answered(cause, answer.as_ref().map_or_else(|reply| reply.code.get(), |_| 250));
     }
 
     fn turn_with(&self, settings: &TurnSettings, asker: &Asker) -> Result<Vec<Domain>, Reply> {
@@ -129,6 +136,7 @@ impl TurnDesk {
         }
         in_tls(settings, asker, &identity)?;
         let queues = queues_of_identity(&identity, settings, self.store());
+        self.ledger().asked(DrainCause::Turn, &mut queues.keys());
         let holding = self.holding(&queues).map_err(|_| refused())?;
         Ok(oldest_first(holding.with_mail))
     }

@@ -13,6 +13,7 @@ use crate::collect::auth_first;
 use crate::events;
 use crate::flush::FlushError;
 use crate::interval::{Intervals, Pair};
+use crate::ledger::{Ledger, Unkept};
 use crate::limits::REFUSED_LOOK;
 use crate::requester::{self, RequesterHop, RequesterHops};
 use crate::rights::{Asker, PrimaryAddresses, Right, may_be_primary_below, right_of};
@@ -30,6 +31,7 @@ pub struct TurnDesk {
     /// Askers of ATRN who were told that there is nothing, by identity.
     polls: Mutex<Intervals<String>>,
     requesters: Arc<RequesterHops>,
+    ledger: Arc<dyn Ledger>,
     /// The rules of a node that is not held here: nobody may ask.
     nobody: DomainTurn,
 }
@@ -75,6 +77,7 @@ impl TurnDesk {
             refused: Mutex::default(),
             polls: Mutex::default(),
             requesters: Arc::default(),
+            ledger: Arc::new(Unkept),
             nobody: DomainTurn::default(),
         }
     }
@@ -84,6 +87,17 @@ impl TurnDesk {
     pub fn with_requesters(mut self, requesters: Arc<RequesterHops>) -> Self {
         self.requesters = requesters;
         self
+    }
+
+    /// Tells it of every request and answer.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = ledger;
+        self
+    }
+
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
     }
 
     /// Takes a new configuration; requests that come from now on are judged by it.
@@ -97,6 +111,19 @@ impl TurnDesk {
     /// The refusal to send: 459 4.7.1, the same for what is not held here and for what the asker may not ask for;
     /// 458 4.3.0 when it may, but not now; 530 where the domain asks for AUTH.
     pub fn etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
+        let answer = self.decide_etrn(asker, target, now);
+        let code = match &answer {
+            Ok(EtrnAnswer::Started) => 250,
+            Ok(EtrnAnswer::NothingWaiting) => 251,
+            Ok(EtrnAnswer::Pending) => 252,
+            Ok(EtrnAnswer::PendingCount(_)) => 253,
+            Err(reply) => reply.code.get(),
+        };
+        self.ledger.answered(DrainCause::Etrn, code);
+        answer
+    }
+
+    fn decide_etrn(&self, asker: &Asker, target: &EtrnTarget, now: Instant) -> Result<EtrnAnswer, Reply> {
         // [1985-5.1-at-once] All of this is in memory; the mail flows later, on another connection.
         let settings = self.settings.load();
         let mut queues = queues_of(target, &settings, &self.nobody);
@@ -119,6 +146,7 @@ impl TurnDesk {
             // [1985-5.1-459] One text for unknown and forbidden.
             return Err(Reply::new(459, (4, 7, 1), "Node not allowed: not held here, or not for you"));
         };
+        self.ledger.asked(DrainCause::Etrn, &mut permitted.iter().map(|one| &one.queue));
         let tally = self.start(asker, &permitted, now);
         if tally.started == 0 {
             return Err(not_now(asker, target, tally));

@@ -12,6 +12,7 @@ mod drains;
 mod events;
 mod flush;
 mod interval;
+mod ledger;
 mod limits;
 mod requester;
 mod rights;
@@ -25,6 +26,7 @@ pub use accounts::{
 pub use desk::TurnDesk;
 pub use drains::{Drains, RunningDrain};
 pub use flush::FlushError;
+pub use ledger::Ledger;
 pub use limits::{
     DEFAULT_ITERATIONS, MAX_ACCOUNT_NAME, MAX_ATRN_DOMAINS, MAX_INTERVALS, MAX_ITERATIONS, MAX_PASSWORD,
     MAX_QUEUES_LOOKED_AT, MIN_ITERATIONS, REQUESTER_LIFE,

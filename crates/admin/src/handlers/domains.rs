@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use restante_api::{DomainStatus, ErrorCode, StatusEnd};
+use restante_api::{AlarmView, DomainStatus, ErrorCode, StatusEnd};
 use restante_queue::DomainStats;
 use restante_types::Domain;
 
@@ -34,7 +34,9 @@ pub(crate) async fn one(
     let domain: Domain = name.parse().map_err(|error| Refusal::bad(format!("{error}")))?;
     let stats = known(&shared, &domain)?;
     let mode = shared.operations.domain(&domain).map(|policy| policy.mode);
-    Ok(Json(view::status(stats, mode)))
+    let mut alarms = shared.operations.alarms();
+    alarms.retain(|alarm| alarm.domain.as_ref() == Some(&domain));
+    Ok(Json(view::status(stats, mode, alarms)))
 }
 
 /// The counts of a domain that is configured or holds something.
@@ -55,9 +57,20 @@ fn is_alive(stats: &DomainStats) -> bool {
     stats.messages > 0 || stats.held.is_some() || stats.parked.values().any(|count| *count > 0)
 }
 
+fn alarms_by_domain(shared: &Shared) -> BTreeMap<Domain, Vec<AlarmView>> {
+    let mut alarms: BTreeMap<Domain, Vec<AlarmView>> = BTreeMap::new();
+    for alarm in shared.operations.alarms() {
+        if let Some(domain) = alarm.domain.clone() {
+            alarms.entry(domain).or_default().push(alarm);
+        }
+    }
+    alarms
+}
+
 /// Both lists are in the order of names, so a page of each is merged up to where the shorter one reaches.
 async fn walk(shared: &Shared, lines: &mut Lines<DomainStatus, StatusEnd>) -> Result<StatusEnd, Stop> {
     let mut domains = 0;
+    let mut alarms = alarms_by_domain(shared);
     let mut after: Option<Domain> = None;
     loop {
         let configured = shared.operations.domains(after.as_ref(), PAGE);
@@ -77,7 +90,8 @@ async fn walk(shared: &Shared, lines: &mut Lines<DomainStatus, StatusEnd>) -> Re
             // A name below a configured one has that one's mode.
             let mode = mode.or_else(|| shared.operations.domain(&domain).map(|policy| policy.mode));
             let stats = held.remove(&domain).unwrap_or_else(|| shared.store.stats(&domain));
-            lines.item(&view::status(stats, mode)).await?;
+            let alarms = alarms.remove(&domain).unwrap_or_default();
+            lines.item(&view::status(stats, mode, alarms)).await?;
             domains += 1;
         }
         match reach {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use restante_api::{HealthReport, IndexReport, IntakeReport, Level};
+use restante_api::{AlarmView, HealthReport, IndexReport, IntakeReport, Level};
 use restante_queue::{Health, HoldKind, IndexHealth, IntakeHealth};
 use restante_types::Domain;
 
@@ -24,6 +24,7 @@ pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Json<HealthRepo
         orphaned: names(HoldKind::Orphaned),
         misrouted: names(HoldKind::Misrouted),
         warnings: shared.operations.warnings(),
+        alarms: shared.operations.alarms(),
     };
     Json(found.report(&shared.version))
 }
@@ -38,10 +39,12 @@ struct Found {
     orphaned: Vec<Domain>,
     misrouted: Vec<Domain>,
     warnings: Vec<String>,
+    alarms: Vec<AlarmView>,
 }
 
 impl Found {
-    fn report(self, version: &str) -> HealthReport {
+    fn report(mut self, version: &str) -> HealthReport {
+        self.alarms.sort_by_key(|alarm| !alarm.warning);
         let critical = self.critical();
         let warnings = self.warned();
         let status = match (critical.is_empty(), warnings.is_empty()) {
@@ -61,6 +64,7 @@ impl Found {
             clock_doubted: self.health.clock_doubted,
             orphaned: self.orphaned.into_iter().take(MAX_NAMES).collect(),
             misrouted: self.misrouted.into_iter().take(MAX_NAMES).collect(),
+            alarms: self.alarms.into_iter().take(MAX_NAMES).collect(),
             version: version.to_owned(),
         }
     }
@@ -100,8 +104,18 @@ impl Found {
             lines.push(format!("domains without a way to their primary: {}", some(&self.misrouted)));
         }
         lines.extend(self.warnings.iter().cloned());
+        let alarms: Vec<&AlarmView> = self.alarms.iter().filter(|alarm| alarm.warning).collect();
+        lines.extend(alarms.iter().take(MAX_NAMES).map(|alarm| told(alarm)));
+        if let Some(more) = alarms.len().checked_sub(MAX_NAMES).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more alarms"));
+        }
         lines
     }
+}
+
+fn told(alarm: &AlarmView) -> String {
+    let domain = alarm.domain.as_ref().map(|domain| format!(" {domain}")).unwrap_or_default();
+    format!("{}{domain}: {}", alarm.event, alarm.detail)
 }
 
 fn some(names: &[Domain]) -> String {
@@ -140,7 +154,13 @@ mod tests {
             damaged: 0,
             clock_doubted: false,
         };
-        Found { health, orphaned: Vec::new(), misrouted: Vec::new(), warnings: Vec::new() }
+        Found {
+            health,
+            orphaned: Vec::new(),
+            misrouted: Vec::new(),
+            warnings: Vec::new(),
+            alarms: Vec::new(),
+        }
     }
 
     fn level(change: impl FnOnce(&mut Found)) -> (Level, usize) {

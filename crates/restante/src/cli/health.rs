@@ -87,6 +87,7 @@ mod tests {
             clock_doubted: false,
             orphaned: Vec::new(),
             misrouted: Vec::new(),
+            alarms: Vec::new(),
             version: "0.1.0".to_owned(),
         };
         let shared = Shared::default();

@@ -193,6 +193,7 @@ mod tests {
             }),
             draining: None,
             parked: [(DeliveryState::Failed, 2)].into(),
+            alarms: Vec::new(),
         }
     }
 
