@@ -20,8 +20,10 @@ use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
 use crate::limits::{LAST_SETTLE, TURNED_WAITING};
 use crate::news::Witness;
+use crate::notice::{Letter, PostError, PostRoom};
 use crate::requester::Requesters;
 use crate::resolve::Lookup;
+use crate::returns::Returns;
 use crate::reversals;
 use crate::settings::DeliverySettings;
 use crate::turned::Turned;
@@ -56,7 +58,9 @@ pub struct Delivery {
     reversals: Task,
     door: mpsc::Sender<Turned>,
     unreached: Unreached,
+    post_room: PostRoom,
     why: WhyBook,
+    returns: Returns,
     _book_keeper: Task,
     _housekeeping: Task,
 }
@@ -81,10 +85,12 @@ impl Delivery {
         let housekeeping =
             Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
+        let post_room = PostRoom::new(store.clone(), settings.clone(), clock.clone());
         let (asked, told) = (lookup.clone(), settings.clone());
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let failures = Mutex::new(HashMap::new());
         let why = WhyBook::default();
+        let returns = Returns::new(settings.clone());
         let context = Arc::new(Context {
             store,
             settings,
@@ -96,6 +102,7 @@ impl Delivery {
             ahead,
             unreached: unreached.clone(),
             why: why.clone(),
+            returns: returns.clone(),
             stop: stopped,
             failures,
         });
@@ -107,7 +114,9 @@ impl Delivery {
             settings: told,
             door,
             unreached,
+            post_room,
             why,
+            returns,
             reversals: Task(tokio::spawn(reversals::run(context.clone(), calls))),
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
@@ -138,6 +147,26 @@ impl Delivery {
     #[must_use]
     pub fn why(&self, domain: &Domain) -> Option<LastFailure> {
         self.why.get(domain)
+    }
+
+    /// What is known of the primaries between drains.
+    #[must_use]
+    pub fn returns(&self) -> Returns {
+        self.returns.clone()
+    }
+
+    /// Where mail of our own is handed in.
+    #[must_use]
+    pub fn post_room(&self) -> PostRoom {
+        self.post_room.clone()
+    }
+
+    /// Queues a letter; see [`PostRoom::post`].
+    ///
+    /// # Errors
+    /// [`PostError`]; then nothing was queued.
+    pub async fn post(&self, letter: &Letter) -> Result<restante_types::QueueId, PostError> {
+        self.post_room.post(letter).await
     }
 
     /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once. Drains that run keep what they started with.

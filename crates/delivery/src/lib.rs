@@ -12,12 +12,15 @@ mod feed;
 mod housekeeping;
 pub mod limits;
 mod news;
+mod notice;
 mod requester;
 mod resolve;
 mod retry;
+mod returns;
 mod reversals;
 mod route;
 mod settings;
+mod tls;
 mod turned;
 mod unreached;
 mod why;
@@ -32,15 +35,22 @@ pub use courier::Courier;
 pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use news::{News, Nobody, Witness};
+pub use notice::{
+    Letter, MAX_TEMPLATE, NoticeSettings, PostError, PostRoom, Template, TemplateError, TemplateKind, Templates,
+};
 pub use requester::{NoRequesters, Requester, Requesters};
 pub use resolve::{
     DnsSettings, DnsSettingsError, Exchange, Found, Lookup, LookupError, Mx, SystemLookup, Tlsa,
 };
 pub use retry::{RetryList, RetryListError};
+pub use returns::Returns;
 pub use route::{Hop, LeftOut, NoRoute, Ourselves, Route, RouteView, find as find_route, is_local_address};
 pub use settings::{
     Circuit, DeliverySettings, DomainDelivery, ForwardClient, Mode, NextHop, NextHopError, Notices, On5xx,
     SMTP_PORT, Share, TlsPolicy, TlsTrust,
+};
+pub use tls::{
+    Demand, FetchError, HttpsFetch, PolicyError, PolicyFetch, StsMode, StsPolicy, TlsParts, TlsPolicies, Unmet,
 };
 pub use turned::{Leash, SessionLimits, Turned};
 pub use unreached::Unreached;
