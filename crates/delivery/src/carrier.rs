@@ -9,7 +9,7 @@ use restante_types::Reply;
 
 use crate::feed::Feed;
 use crate::route::Hop;
-use crate::settings::{DeliverySettings, TlsPolicy};
+use crate::settings::{DeliverySettings, DomainDelivery};
 
 /// SHA-256 of certificates, one of which must be shown.
 pub type Certificates = Arc<BTreeSet<[u8; 32]>>;
@@ -19,9 +19,9 @@ pub type Certificates = Arc<BTreeSet<[u8; 32]>>;
 pub struct Errand {
     /// Who we are, and where we connect from.
     pub settings: Arc<DeliverySettings>,
-    /// What TLS must be.
-    pub tls: TlsPolicy,
-    /// SHA-256 of certificates: without one of them shown after STARTTLS nothing goes, whatever `tls` says.
+    /// How the domain's mail leaves: its TLS policy, and what the next hop is told.
+    pub delivery: Arc<DomainDelivery>,
+    /// SHA-256 of certificates: without one of them shown after STARTTLS nothing goes, whatever the policy says.
     pub certificates: Option<Certificates>,
     /// Where to.
     pub hop: Hop,

@@ -10,42 +10,67 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use restante_net::{ClientConnection, ClientTls, ConnectError, Connecting, ServerName, Stream};
+use restante_net::{ClientConnection, ClientTls, ConnectError, Connecting, Stream};
 use restante_smtp::{ClientConfig, End};
 use restante_types::Reply;
 
 use crate::carrier::{Carrier, Errand, Trip};
 use crate::events;
 use crate::feed::Feed;
-use crate::route::Hop;
-use crate::settings::{DeliverySettings, TlsPolicy};
+use crate::settings::DeliverySettings;
+use crate::tls::{Demand, TlsPolicies, Unmet};
 
 use greet::{Layer, Party, Unready, greet};
 use round::Round;
 
 /// Carries by SMTP, RFC 5321.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Courier {
-    tls: ClientTls,
+    tls: Arc<TlsPolicies>,
 }
 
 impl Default for Courier {
+    /// For domains whose policies need neither the DNS nor the web.
     fn default() -> Self {
-        Self::new(ClientTls::opportunistic())
+        Self::new(Arc::new(TlsPolicies::offline(Arc::new(|| std::time::SystemTime::now().into()))))
     }
 }
 
+/// What TLS a connection must have, and the configuration that makes it so.
+struct Terms {
+    demand: Demand,
+    client: ClientTls,
+}
+
 impl Courier {
-    /// A courier that starts TLS like this.
+    /// A courier that keeps to these policies.
     #[must_use]
-    pub const fn new(tls: ClientTls) -> Self {
+    pub const fn new(tls: Arc<TlsPolicies>) -> Self {
         Self { tls }
     }
 
-    async fn attempt(&self, errand: &Errand, hop: &str, layer: Layer) -> Result<Trip, Unready> {
+    /// What the policy of the errand's domain demands of its hop.
+    async fn terms(&self, errand: &Errand) -> Result<Terms, Unmet> {
+        let (domain, trust) = (errand.feed.domain(), &errand.delivery.trust);
+        let demand = match errand.certificates {
+            // Whoever asked for the mail to come to its address is known by its certificate, not by the policy.
+            Some(_) => Demand::for_requester(&errand.hop),
+            None => self.tls.demand(domain, &errand.delivery, &errand.hop).await?,
+        };
+        let client = self.tls.client(&demand, trust)?;
+        Ok(Terms { demand, client })
+    }
+
+    async fn attempt(
+        &self,
+        errand: &Errand,
+        hop: &str,
+        terms: &Terms,
+        layer: Layer,
+    ) -> Result<Trip, Unready> {
         let connection = tokio::select! {
             biased;
-            ready = self.connect(errand, hop, layer) => ready?,
+            ready = self.connect(errand, hop, terms, layer) => ready?,
             // Nothing is under way yet, so a primary that is silent holds up no shutdown.
             () = errand.feed.until_stopped() => return Ok(Trip::Finished),
         };
@@ -65,6 +90,7 @@ impl Courier {
         &self,
         errand: &Errand,
         hop: &str,
+        terms: &Terms,
         layer: Layer,
     ) -> Result<ClientConnection<Stream>, Unready> {
         let source = errand.hop.source;
@@ -72,8 +98,8 @@ impl Courier {
         let stream =
             connecting.connect().await.map_err(|error| Unready::NoConnection(unreachable(&error, hop)))?;
         let config = Arc::new(config(&errand.settings));
-        let name = server_name(&errand.hop);
-        let party = Party { config: &config, tls: &self.tls, name: &name };
+        let (tls, name, handshake) = (&terms.client, terms.demand.name(), self.tls.handshake());
+        let party = Party { config: &config, tls, name, handshake };
         Box::pin(greet(stream, &party, layer)).await
     }
 }
@@ -82,26 +108,29 @@ impl Courier {
 impl Carrier for Courier {
     async fn carry(&self, errand: Errand) -> Trip {
         let hop = errand.hop.to_string();
-        let layer = match errand.tls {
-            _ if errand.certificates.is_some() => Layer::Required,
-            TlsPolicy::Opportunistic => Layer::IfOffered,
-            TlsPolicy::Require => Layer::Required,
-            // Never in clear, and never verified with less than what was asked for.
-            TlsPolicy::Verify | TlsPolicy::Dane | TlsPolicy::MtaSts => {
-                return Trip::Unused(Reply::new(450, (4, 7, 4), "this TLS policy cannot be enforced here"));
-            }
+        let terms = tokio::select! {
+            biased;
+            terms = self.terms(&errand) => terms,
+            () = errand.feed.until_stopped() => return Trip::Finished,
         };
-        let first = self.attempt(&errand, &hop, layer).await;
+        let terms = match terms {
+            Ok(terms) => terms,
+            Err(unmet) => return Trip::Unused(unmet.reply()),
+        };
+        let clear = terms.demand.allows_clear();
+        let layer = if clear { Layer::IfOffered } else { Layer::Required };
+        let first = self.attempt(&errand, &hop, &terms, layer).await;
         let Err(Unready::Handshake(error)) = &first else {
             return first.unwrap_or_else(|why| unused(why, &hop));
         };
-        let again = layer == Layer::IfOffered && !error.is_injection();
+        let again = clear && !error.is_injection();
         events::tls_failed(errand.feed.domain(), &hop, error, again);
         if !again {
             return first.unwrap_or_else(|why| unused(why, &hop));
         }
         // RFC 7435: where nothing better was promised, mail in clear is better than no mail; once, and logged.
-        self.attempt(&errand, &hop, Layer::Clear).await.unwrap_or_else(|why| unused(why, &hop))
+        let second = self.attempt(&errand, &hop, &terms, Layer::Clear).await;
+        second.unwrap_or_else(|why| unused(why, &hop))
     }
 }
 
@@ -150,18 +179,12 @@ fn config(settings: &DeliverySettings) -> ClientConfig {
     ClientConfig { hostname, own_names }
 }
 
-/// What we ask for in the handshake: the host's name where it has one.
-fn server_name(hop: &Hop) -> ServerName<'static> {
-    let named = hop.name.as_ref().and_then(|name| ServerName::try_from(name.as_str().to_owned()).ok());
-    named.unwrap_or_else(|| ServerName::from(hop.address.ip()))
-}
-
 fn unused(why: Unready, hop: &str) -> Trip {
     match why {
         Unready::Ended(End::LoopsToSelf(_)) => Trip::Ourselves,
         Unready::Ended(end) => Trip::Unused(said(&end, hop).unwrap_or_else(|| lost(hop))),
         Unready::Handshake(error) => {
-            Trip::Unused(Reply::new(450, (4, 7, 5), format!("no TLS with {hop}: {error}")))
+            Trip::Unused(Reply::new(450, (4, 7, 5), format!("no TLS with {hop}: {}", error.in_words())))
         }
         Unready::NoConnection(reply) | Unready::NoTls(reply) => Trip::Unused(reply),
     }

@@ -6,6 +6,7 @@
 mod dane;
 mod demand;
 mod fetch;
+mod offline;
 mod policy;
 mod sts;
 mod sts_file;
@@ -30,6 +31,7 @@ pub use demand::{Demand, Unmet};
 pub use fetch::{FetchError, HttpsFetch, PolicyFetch};
 pub use policy::{PolicyError, StsMode, StsPolicy};
 
+use offline::Offline;
 use sts::StsBook;
 
 /// What [`TlsPolicies`] work with.
@@ -67,6 +69,12 @@ impl TlsPolicies {
             authorities: Trust::System,
             handshake: HANDSHAKE_TIMEOUT,
         }
+    }
+
+    /// Policies of domains that need neither the DNS nor the web: all but `dane` and `mta-sts`, which cannot be met then.
+    #[must_use]
+    pub fn offline(clock: Clock) -> Self {
+        Self::new(TlsParts { lookup: Arc::new(Offline), fetch: Arc::new(Offline), file: None, clock })
     }
 
     /// These authorities stand in for those of the system.

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use restante_smtp::{ClientEvent, ClientSession};
 use rustls::pki_types::ServerName;
@@ -54,6 +55,15 @@ impl UpgradeError {
     #[must_use]
     pub const fn is_injection(&self) -> bool {
         matches!(self, Self::Early)
+    }
+
+    /// In words for an operator.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Tls(error) => error.in_words(),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -190,9 +200,23 @@ impl ClientConnection<Stream> {
     /// # Errors
     /// [`UpgradeError`]; the connection is closed then.
     pub async fn upgrade(
+        self,
+        tls: &ClientTls,
+        name: ServerName<'static>,
+        fresh: impl FnOnce(std::time::Instant) -> ClientSession,
+    ) -> Result<Self, UpgradeError> {
+        self.upgrade_within(tls, name, HANDSHAKE_TIMEOUT, fresh).await
+    }
+
+    /// The same with a handshake that takes no longer than `limit`.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]; the connection is closed then.
+    pub async fn upgrade_within(
         mut self,
         tls: &ClientTls,
         name: ServerName<'static>,
+        limit: Duration,
         fresh: impl FnOnce(std::time::Instant) -> ClientSession,
     ) -> Result<Self, UpgradeError> {
         // [3207-4.2-client]: nothing early crosses a change of layer.
@@ -201,7 +225,7 @@ impl ClientConnection<Stream> {
             Ok(Early::Octets) => return Err(UpgradeError::Early),
             Ok(Early::Closed) | Err(_) => return Err(UpgradeError::Lost),
         }
-        let stream = self.stream.connect_tls(tls, name, HANDSHAKE_TIMEOUT).await?;
+        let stream = self.stream.connect_tls(tls, name, limit).await?;
         Ok(Self::new(stream, fresh(now())))
     }
 }

@@ -1,6 +1,7 @@
 //! From a connection to a server that is ready for mail: greeting, EHLO, TLS by policy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use restante_net::{ClientConnection, ClientTls, ServerName, Stream, UpgradeError};
 use restante_smtp::{ClientConfig, ClientEvent, ClientSession, End, ProtocolError};
@@ -37,6 +38,8 @@ pub(super) struct Party<'a> {
     pub(super) config: &'a Arc<ClientConfig>,
     pub(super) tls: &'a ClientTls,
     pub(super) name: &'a ServerName<'static>,
+    /// For the handshake.
+    pub(super) handshake: Duration,
 }
 
 pub(super) async fn greet(
@@ -63,7 +66,7 @@ pub(super) async fn greet(
         _ => return Err(out_of_place()),
     }
     let fresh = |now| ClientSession::after_tls(party.config.clone(), now);
-    let upgrade = Box::pin(connection.upgrade(party.tls, party.name.clone(), fresh));
+    let upgrade = Box::pin(connection.upgrade_within(party.tls, party.name.clone(), party.handshake, fresh));
     let mut connection = upgrade.await.map_err(Unready::Handshake)?;
     until_ready(&mut connection).await?;
     Ok(connection)

@@ -1,9 +1,10 @@
 //! The couriers of one drain: one first, more as long as they pay.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use restante_types::Reply;
+use restante_types::{EnhancedStatusCode, Reply};
 use tokio::task::{JoinError, JoinSet};
 
 use super::{Context, Stop};
@@ -12,7 +13,7 @@ use crate::events;
 use crate::feed::{Feed, FeedOwner};
 use crate::limits::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_SHORT, RAMP, WORTH_A_CONNECTION};
 use crate::route::Hop;
-use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy};
+use crate::settings::{DeliverySettings, DomainDelivery};
 
 /// Why a courier did not finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +24,19 @@ pub(crate) struct Trouble {
     pub(crate) ourselves: bool,
 }
 
+impl Trouble {
+    /// Whether nobody listens there any more. RFC 3463 3.5: X.4.1, no answer from host
+    pub(crate) fn is_refused_connection(&self) -> bool {
+        self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 1))
+    }
+}
+
 pub(super) struct Fleet<'a> {
     context: &'a Context,
     owner: &'a FeedOwner,
     limit: usize,
+    /// Somebody was told that the next hop takes mail.
+    told: bool,
     plan: Plan,
 }
 
@@ -35,7 +45,7 @@ pub(super) struct Fleet<'a> {
 struct Plan {
     carrier: Arc<dyn Carrier>,
     settings: Arc<DeliverySettings>,
-    tls: TlsPolicy,
+    delivery: Arc<DomainDelivery>,
     certificates: Option<Certificates>,
     hops: Arc<[Hop]>,
     /// The address the last courier tried: the ones before it have failed, so that nobody tries them once more.
@@ -53,22 +63,33 @@ impl<'a> Fleet<'a> {
         let plan = Plan {
             carrier: context.carrier.clone(),
             settings: settings.clone(),
-            tls: delivery.tls,
+            delivery: Arc::new(delivery.clone()),
             certificates,
             hops: hops.into(),
             current: Arc::default(),
         };
-        Self { context, owner, limit: delivery.connections.max(1), plan }
+        Self { context, owner, limit: delivery.connections.max(1), told: false, plan }
     }
 
-    /// Sends couriers until all of them are back; returns the first trouble that one met.
-    pub(super) async fn travel(&self) -> Option<Trouble> {
+    /// Where it goes.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.plan.hops.iter().map(|hop| hop.address)
+    }
+
+    /// Sends couriers until all of them are back; returns the first trouble that one met. Tells `takes` once which
+    /// next hop took a message.
+    ///
+    /// Trouble of one ends them all: what is under way is finished, nothing more is taken up. Only where a further
+    /// connection is not wanted beside those that work, they go on without it.
+    pub(super) async fn travel(&mut self, takes: &mut (dyn FnMut(SocketAddr) + Send)) -> Option<Trouble> {
+        self.owner.resume();
         let mut stop = self.context.stop.clone();
         let mut finished = self.owner.finished();
         let before = *finished.borrow_and_update();
         let mut trips = JoinSet::new();
         let (mut started, mut trouble, mut level) = (0_u64, None, Stop::Run);
         loop {
+            self.tell(takes);
             if started == 0 || (trouble.is_none() && self.pays(started, *finished.borrow() - before)) {
                 trips.spawn(travel(self.plan.clone(), self.owner.feed()));
                 started += 1;
@@ -76,10 +97,18 @@ impl<'a> Fleet<'a> {
             let may_grow = trouble.is_none() && started < self.limit as u64;
             tokio::select! {
                 trip = trips.join_next() => match trip {
-                    Some(trip) => trouble = trouble.or(trouble_of(trip)),
+                    Some(trip) if !trips.is_empty() && is_not_wanted(&trip) => {
+                        self.limit = trips.len();
+                    }
+                    Some(trip) => {
+                        trouble = trouble.or(trouble_of(trip));
+                        if trouble.is_some() {
+                            self.owner.pause();
+                        }
+                    }
                     None => return trouble,
                 },
-                Ok(()) = finished.changed(), if may_grow => {}
+                Ok(()) = finished.changed(), if may_grow || !self.told => {}
                 Ok(stop) = stop.wait_for(|stop| *stop > level), if level < Stop::Now => {
                     level = *stop;
                     self.owner.stop(Some(super::SHUTTING_DOWN));
@@ -96,7 +125,23 @@ impl<'a> Fleet<'a> {
         started < self.limit as u64
             && finished >= started * RAMP
             && self.owner.backlog() >= WORTH_A_CONNECTION
+            && self.owner.fills(usize::try_from(started).unwrap_or(usize::MAX))
     }
+
+    fn tell(&mut self, takes: &mut (dyn FnMut(SocketAddr) + Send)) {
+        if !self.told && self.owner.tally().delivered > 0 {
+            self.told = true;
+            if let Some(hop) = self.plan.hops.get(self.plan.current.load(Ordering::Relaxed)) {
+                takes(hop.address);
+            }
+        }
+    }
+}
+
+/// Whether one more connection was turned away by a server that listens.
+fn is_not_wanted(trip: &Result<Trip, JoinError>) -> bool {
+    let Ok(Trip::Unused(reply)) = trip else { return false };
+    !Trouble { reply: reply.clone(), ourselves: false }.is_refused_connection()
 }
 
 fn trouble_of(trip: Result<Trip, JoinError>) -> Option<Trouble> {
@@ -132,7 +177,7 @@ async fn travel(plan: Plan, feed: Feed) -> Trip {
             .carrier
             .carry(Errand {
                 settings: plan.settings.clone(),
-                tls: plan.tls,
+                delivery: plan.delivery.clone(),
                 certificates: plan.certificates.clone(),
                 hop: hop.clone(),
                 connect_timeout: if more { CONNECT_TIMEOUT_SHORT } else { CONNECT_TIMEOUT },

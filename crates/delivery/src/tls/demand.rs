@@ -5,6 +5,8 @@ use std::fmt;
 use restante_net::{ServerName, Trust};
 use restante_types::Reply;
 
+use crate::route::Hop;
+
 /// What TLS must be on a connection to one hop.
 #[derive(Debug, Clone)]
 pub struct Demand {
@@ -55,10 +57,10 @@ impl Demand {
         &self.name
     }
 
-    /// The same with TLS, whatever the policy said: nothing in clear.
-    pub(crate) fn never_in_clear(mut self) -> Self {
-        self.level = Level::Always;
-        self
+    /// Of who asked for the mail to come to its address: encrypted; its certificate is looked at by whoever knows it.
+    pub(crate) fn for_requester(hop: &Hop) -> Self {
+        let name = ServerName::from(hop.address.ip());
+        Self::encrypted(name, "encrypted, and the certificate on file".to_owned())
     }
 }
 

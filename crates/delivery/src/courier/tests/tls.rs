@@ -13,7 +13,7 @@ use super::primary::ALL;
 use super::*;
 use crate::carrier::{Carrier, Errand, Trip};
 use crate::route::Hop;
-use crate::settings::{DeliverySettings, TlsPolicy};
+use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -136,7 +136,7 @@ async fn trip_to(
     let trip = Courier::default()
         .carry(Errand {
             settings: Arc::new(settings),
-            tls: policy,
+            delivery: Arc::new(DomainDelivery { tls: policy, ..DomainDelivery::default() }),
             certificates: certificates.map(|all| Arc::new(all.into_iter().collect())),
             hop: Hop::literal(front.listener.local().unwrap(), None),
             connect_timeout: LIMIT,
