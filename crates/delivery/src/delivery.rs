@@ -1,7 +1,6 @@
 //! Everything that goes on in the background, started and stopped together.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -63,6 +62,7 @@ pub struct Delivery {
     returns: Returns,
     _book_keeper: Task,
     _housekeeping: Task,
+    _releases: Task,
 }
 
 /// Ends with its owner.
@@ -88,9 +88,8 @@ impl Delivery {
         let post_room = PostRoom::new(store.clone(), settings.clone(), clock.clone());
         let (asked, told) = (lookup.clone(), settings.clone());
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
-        let failures = Mutex::new(HashMap::new());
         let why = WhyBook::default();
-        let returns = Returns::new(settings.clone());
+        let returns = Returns::new(store.clone(), settings.clone(), witness.clone());
         let context = Arc::new(Context {
             store,
             settings,
@@ -104,7 +103,6 @@ impl Delivery {
             why: why.clone(),
             returns: returns.clone(),
             stop: stopped,
-            failures,
         });
         let (door, calls) = mpsc::channel(TURNED_WAITING);
         Self {
@@ -116,11 +114,12 @@ impl Delivery {
             unreached,
             post_room,
             why,
-            returns,
+            returns: returns.clone(),
             reversals: Task(tokio::spawn(reversals::run(context.clone(), calls))),
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
             _housekeeping: Task(tokio::spawn(housekeeping.run())),
+            _releases: Task(tokio::spawn(returns.keep_releasing())),
         }
     }
 

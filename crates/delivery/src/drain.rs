@@ -4,8 +4,8 @@ mod fleet;
 mod report;
 mod turned;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use restante_queue::{DomainLease, DrainCause, DrainReport, LeaseAnswer, QueueStore};
@@ -21,6 +21,7 @@ use crate::limits::NOT_SCHEDULED;
 use crate::news::{News, Witness};
 use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
+use crate::returns::Returns;
 use crate::route::{self, Hop, NoRoute, Ourselves};
 use crate::settings::{DeliverySettings, DomainDelivery, Mode};
 use crate::unreached::Unreached;
@@ -35,6 +36,9 @@ const SHUTTING_DOWN: &str = "the server was shut down";
 
 /// The result of a drain that had not reached the primary when its customer called.
 const GAVE_WAY: &str = "gave way to its customer, which called";
+
+/// The result of a drain that found its domain stopped by its circuit a moment ago.
+const CIRCUIT_OPEN: &str = "stopped: too much was refused for good";
 
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,9 +64,8 @@ pub(crate) struct Context {
     pub(crate) unreached: Unreached,
     /// Told of attempts that failed, for `restante why`.
     pub(crate) why: WhyBook,
+    pub(crate) returns: Returns,
     pub(crate) stop: watch::Receiver<Stop>,
-    /// Drains in a row that did not reach the primary, per domain; absent means none. Bounded by the domains held.
-    pub(crate) failures: Mutex<HashMap<Domain, u32>>,
 }
 
 /// Drains a domain once. Returns a cause when somebody asked again and has not been served.
@@ -86,7 +89,13 @@ pub(crate) async fn run(context: Arc<Context>, domain: Domain, cause: DrainCause
         context.end(lease, report).await;
         return None;
     };
-    if cause == DrainCause::Schedule && delivery.mode == Mode::OnDemand {
+    if context.returns.is_opening(&domain).await {
+        let report = DrainReport { result: CIRCUIT_OPEN.to_owned(), ..DrainReport::default() };
+        context.end(lease, report).await;
+        return None;
+    }
+    let unasked = matches!(cause, DrainCause::Schedule | DrainCause::Returned);
+    if unasked && delivery.mode == Mode::OnDemand {
         let not_before = Some((context.clock)().plus(NOT_SCHEDULED));
         let report = DrainReport { result: "waits to be asked".to_owned(), not_before, misrouted: false };
         context.end(lease, report).await;
@@ -107,13 +116,15 @@ impl Drain<'_> {
     async fn run(self, lease: DomainLease) -> Option<DrainCause> {
         let started = Instant::now();
         if self.cause == DrainCause::Flush {
-            self.context.forget_failures(&self.domain);
+            self.context.returns.forget_tries(&self.domain);
         }
         let pushes = self.delivery.mode == Mode::Push;
         let retry = pushes.then(|| self.delivery.retry.clone());
         let trying = self.context.unreached.enter(&self.domain);
         let parts = self.context.feed_parts(self.cause);
-        let owner = FeedOwner::start(&parts, Source { lease, retry }, Some(trying.reach()));
+        let (returns, now) = (&self.context.returns, self.context.now());
+        let conduct = returns.begin(&self.domain, Some(self.delivery), true, now);
+        let owner = FeedOwner::start(&parts, Source { lease, retry, conduct }, Some(trying.reach()));
         // An empty queue is no reason to knock at the primary's door.
         let ending = if owner.has_more().await {
             events::drain_started(&self.domain, self.cause);
@@ -128,7 +139,10 @@ impl Drain<'_> {
             if let Ending::Unreached(trouble) = &ending {
                 owner.defer_head(&trouble.reply).await;
             }
-            ending
+            match (ending, owner.put_off()) {
+                (Ending::Through, Some(reply)) => Ending::PutOff(reply),
+                (ending, _) => ending,
+            }
         } else {
             Ending::Through
         };
@@ -196,10 +210,11 @@ impl Drain<'_> {
 
     /// Fleet after fleet, as long as the last one went through and there is more.
     async fn travel(&self, owner: &FeedOwner, hops: Vec<Hop>, certificates: Option<Certificates>) -> Ending {
-        let fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, (hops, certificates));
+        let mut fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, (hops, certificates));
         loop {
-            let before = owner.tally().messages;
-            let trouble = fleet.travel().await;
+            owner.until_open().await;
+            let before = owner.tally();
+            let trouble = fleet.travel(&mut |hop| self.returned(hop)).await;
             if let Some(Trouble { ourselves: true, reply }) = trouble {
                 return Ending::Misrouted(reply.to_string());
             }
@@ -207,12 +222,20 @@ impl Drain<'_> {
             if !owner.has_more().await {
                 return Ending::Through;
             }
-            let progress = owner.tally().messages > before;
+            let tally = owner.tally();
+            let (progress, taken) = (tally.messages > before.messages, tally.delivered > before.delivered);
             match trouble {
                 None if progress => {}
                 // A primary that takes so many messages on one connection and no more; the next one goes on.
-                Some(trouble) if progress && trouble.reply.code.get() == 421 => {}
-                Some(trouble) => return Ending::Unreached(trouble),
+                Some(trouble) if taken && trouble.reply.code.get() == 421 => {}
+                // One that does not wait for the next minute's share; there is one more for each message it takes.
+                Some(trouble) if taken && owner.has_rate() && !trouble.is_refused_connection() => {}
+                Some(trouble) => {
+                    if self.delivery.mode == Mode::Push {
+                        self.context.returns.waits_for(&self.domain, fleet.addresses());
+                    }
+                    return Ending::Unreached(trouble);
+                }
                 None => {
                     let reply = Reply::new(451, (4, 4, 2), "the connection ended without a message");
                     return Ending::unreached(reply);
@@ -221,12 +244,36 @@ impl Drain<'_> {
         }
     }
 
+    /// A next hop takes mail, for the first time in this drain. What waited for it goes at once; of this domain
+    /// too, where only what was due was looked at.
+    fn returned(&self, hop: SocketAddr) {
+        for domain in self.context.returns.answers(hop) {
+            let settings = self.context.settings.load();
+            let pushed = settings.domains.find(&domain).is_some_and(|(_, other)| other.mode == Mode::Push);
+            let asked = domain == self.domain && self.cause != DrainCause::Schedule;
+            if pushed && !asked && self.context.store.start_drain(&domain, DrainCause::Returned).is_ok() {
+                events::returned(&domain, hop);
+            }
+        }
+        self.context.returns.reached(&self.domain);
+    }
+
     fn report(&self, ending: &Ending, tally: &Tally) -> DrainReport {
-        let unreached = matches!(ending, Ending::Unreached(_));
-        let earlier = self.context.count_failure(&self.domain, unreached, tally.delivered + tally.failed > 0);
+        let (returns, now) = (&self.context.returns, self.context.now());
+        self.context.note_answers(&self.domain, tally);
+        let progress = tally.delivered + tally.failed > 0;
+        if progress {
+            returns.reached(&self.domain);
+        }
+        let missed = match ending {
+            Ending::Unreached(trouble) => Some(&trouble.reply),
+            Ending::PutOff(reply) => Some(reply),
+            Ending::Through | Ending::Misrouted(_) => None,
+        };
         let scheduled = self.delivery.mode == Mode::Push || self.cause == DrainCause::Schedule;
-        let wait = || self.delivery.retry.wait(earlier, rand::random());
-        let not_before = (unreached && scheduled).then(|| (self.context.clock)().plus(wait()));
+        let earlier = missed.map(|reply| returns.unreached(&self.domain, reply, progress, now));
+        let wait = |earlier| now.plus(self.delivery.retry.wait(earlier, rand::random()));
+        let not_before = earlier.filter(|_| scheduled).map(wait);
         DrainReport {
             result: report::sentence(ending, tally),
             not_before,
@@ -242,6 +289,8 @@ pub(crate) enum Ending {
     Through,
     /// The primary was not reached, or the connection broke with work left.
     Unreached(Trouble),
+    /// After an outage: it was reached, and put off one message after the other.
+    PutOff(Reply),
     /// There is no way but through ourselves, or none at all.
     Misrouted(String),
 }
@@ -263,25 +312,13 @@ impl Context {
         if let Err(error) = self.store.end_lease(lease, report).await {
             events::report_failed(&domain, &error);
         }
+        self.returns.settle_up(&domain);
     }
 
-    pub(crate) fn forget_failures(&self, domain: &Domain) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(domain);
-    }
-
-    /// Returns how many failures in a row there were before this one.
-    fn count_failure(&self, domain: &Domain, unreached: bool, progress: bool) -> u32 {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if progress || !unreached {
-            failures.remove(domain);
+    fn note_answers(&self, domain: &Domain, tally: &Tally) {
+        if tally.delivered + tally.failed > 0 {
+            self.returns.answered(domain, tally.delivered > 0, self.now());
         }
-        if !unreached {
-            return 0;
-        }
-        let count = failures.entry(domain.clone()).or_insert(0);
-        let earlier = *count;
-        *count = count.saturating_add(1);
-        earlier
     }
 
     pub(crate) fn now(&self) -> UnixMillis {

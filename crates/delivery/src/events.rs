@@ -134,6 +134,12 @@ pub(crate) fn no_resolver(reason: &str) {
     tracing::warn!(event = "no_resolver", %reason);
 }
 
+/// The file of trust anchors cannot be used; the keys of before stay.
+pub(crate) fn no_trust_anchor(reason: &str) {
+    let reason = Printable::from(reason);
+    tracing::warn!(event = "no_trust_anchor", %reason);
+}
+
 /// Entries older than their domain's retention were parked.
 pub(crate) fn expired(domain: &Domain, entries: u64) {
     tracing::warn!(event = "expired", %domain, entries);
@@ -188,4 +194,46 @@ pub(crate) fn sts_testing(domain: &Domain, hop: &Hop, why: &str) {
 /// The file of policies cannot be read or written.
 pub(crate) fn sts_file_failed(error: &std::io::Error) {
     tracing::error!(event = "sts_file_failed", %error);
+}
+
+/// A primary could not be reached for a while.
+pub(crate) fn primary_down(domain: &Domain, reason: &str) {
+    let reason = Printable::from(reason);
+    tracing::error!(event = "primary_down", %domain, %reason, alarm = true);
+}
+
+/// A primary that was down takes mail again.
+pub(crate) fn primary_up(domain: &Domain) {
+    tracing::info!(event = "primary_up", %domain);
+}
+
+/// A next hop that was away is back: what waited for it goes.
+pub(crate) fn returned(domain: &Domain, hop: SocketAddr) {
+    tracing::info!(event = "returned", %domain, %hop);
+}
+
+/// A primary refused too much for good: its domain is stopped, nothing is bounced, an operator is needed.
+pub(crate) fn circuit_open(domain: &Domain, reason: &str) {
+    let reason = Printable::from(reason);
+    tracing::error!(event = "circuit_open", %domain, %reason, alarm = true);
+}
+
+/// The stop of a domain that refused too much could not be recorded; nothing is sent until it is.
+pub(crate) fn circuit_not_written(domain: &Domain, error: &StoreError) {
+    tracing::error!(event = "circuit_not_written", %domain, %error, alarm = true);
+}
+
+/// What was refused before a circuit opened waits again.
+pub(crate) fn refused_released(domain: &Domain, entries: u64) {
+    tracing::info!(event = "refused_released", %domain, entries);
+}
+
+/// What was refused before a circuit opened could not be released now; tried again.
+pub(crate) fn not_released(domain: &Domain, error: &StoreError) {
+    tracing::warn!(event = "not_released", %domain, %error);
+}
+
+/// A domain's stop has come to the end that was set for it.
+pub(crate) fn hold_over(domain: &Domain) {
+    tracing::info!(event = "hold_over", %domain);
 }

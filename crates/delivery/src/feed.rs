@@ -14,6 +14,7 @@ mod pages;
 mod settler;
 mod state;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_queue::{
@@ -22,18 +23,20 @@ use restante_queue::{
 use restante_types::{Domain, QueueId, Reply};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Clock;
 use crate::limits::{HEAD, OUTCOMES_AHEAD};
 use crate::retry::RetryList;
+use crate::returns::{Conduct, Gate};
 use crate::unreached::Reach;
 
 pub(crate) use ahead::AheadBudget;
 use lane::Shared;
 pub(crate) use merge::Allowance;
 use merge::Merge;
-use state::Step;
 pub use state::Tally;
+use state::{Head, Step};
 
 /// What a courier's window still takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub(crate) struct Source {
     pub(crate) lease: DomainLease,
     /// When deferred entries are tried again on our own; `None`: not before somebody asks.
     pub(crate) retry: Option<RetryList>,
+    /// How fast it may go, and who counts.
+    pub(crate) conduct: Conduct,
 }
 
 struct Inside {
@@ -80,6 +85,8 @@ struct Inside {
     finished: watch::Sender<u64>,
     /// Couriers end at once, whatever is under way.
     cut: watch::Sender<bool>,
+    /// Nothing is handed out until the couriers that are out are back.
+    paused: AtomicBool,
     /// Told when a courier takes up its first message; it may be too late then.
     reach: Option<Reach>,
 }
@@ -126,6 +133,9 @@ impl Feed {
         loop {
             let mut changed = std::pin::pin!(self.inside.changed.notified());
             changed.as_mut().enable();
+            if self.inside.is_paused() {
+                return None;
+            }
             match self.inside.step(room) {
                 Step::Take(work) if self.inside.reach.as_ref().is_none_or(Reach::reached) => {
                     return Some(work);
@@ -136,6 +146,9 @@ impl Feed {
                 }
                 Step::Nothing => return None,
                 Step::Wait => changed.await,
+                Step::Until(at) => {
+                    let _sooner = timeout_at(at, changed).await;
+                }
             }
         }
     }
@@ -167,7 +180,7 @@ impl Feed {
         for (lane, mut settlement) in self.inside.divide(settlement) {
             let Lane { shared, outcomes } = &self.inside.lanes[lane];
             shared.schedule(&mut settlement);
-            shared.state().count(&settlement);
+            shared.count(&settlement).await;
             // The receiver lives until the last sender is gone.
             let _ = outcomes.send(settlement).await;
         }
@@ -184,15 +197,16 @@ impl Feed {
     pub fn skip(&self, id: QueueId) {
         for lane in self.inside.take_out(id) {
             let shared = &self.inside.lanes[lane].shared;
-            shared.state().forget(id);
+            shared.state().skip(id);
             drop(shared.ahead().take(id));
         }
+        self.inside.changed.notify_waiters();
     }
 
     /// Whether the drain was told to end: finish what is under way, take nothing more.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.inside.lanes.iter().all(|lane| lane.shared.is_stopped())
+        self.inside.is_paused() || self.inside.lanes.iter().all(|lane| lane.shared.is_stopped())
     }
 
     /// Turns true when the connection is to end at once, whatever is under way on it.
@@ -248,7 +262,8 @@ impl FeedOwner {
         shared.iter().for_each(|shared| shared.load_if_low(&mut shared.state()));
         let merge = Mutex::new(Merge::new(lanes.len(), allowance));
         let (finished, cut) = (watch::Sender::new(0), watch::Sender::new(false));
-        let inside = Inside { lanes, merged, merge, changed, finished, cut, reach };
+        let paused = AtomicBool::new(false);
+        let inside = Inside { lanes, merged, merge, changed, finished, cut, paused, reach };
         Self { feed: Feed { inside: Arc::new(inside) }, shared, settlers }
     }
 
@@ -260,6 +275,49 @@ impl FeedOwner {
     /// Entries that a further courier would find, as far as is known without asking the store.
     pub(crate) fn backlog(&self) -> usize {
         self.shared.iter().map(|shared| shared.state().backlog()).sum()
+    }
+
+    /// Couriers end with what they have under way, and nothing is handed out before [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.feed.inside.paused.store(true, Ordering::Relaxed);
+        self.feed.inside.changed.notify_waiters();
+    }
+
+    /// All couriers are back: others may go.
+    pub(crate) fn resume(&self) {
+        self.feed.inside.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nothing holds the drain back from so many connections.
+    pub(crate) fn fills(&self, connections: usize) -> bool {
+        let fills = |shared: &Arc<Shared>| {
+            shared.state().gate().is_none_or(|gate| gate.fills(connections, Instant::now()))
+        };
+        self.shared.iter().all(fills)
+    }
+
+    /// Whether messages are counted by the minute.
+    pub(crate) fn has_rate(&self) -> bool {
+        self.shared.iter().any(|shared| shared.state().gate().is_some_and(Gate::has_rate))
+    }
+
+    /// Waits until the next message may go, so that no connection is opened to be idle; at once where the feed was stopped.
+    pub(crate) async fn until_open(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.feed.inside.changed.notified());
+            changed.as_mut().enable();
+            let later = |shared: &Arc<Shared>| match shared.head() {
+                Head::Later(at) => Some(at),
+                Head::Work { .. } | Head::Unknown | Head::Nothing => None,
+            };
+            let Some(at) = self.shared.iter().find_map(later) else { return };
+            let _sooner = timeout_at(at, changed).await;
+        }
+    }
+
+    /// What was said last by a primary that put off one message after the other.
+    pub(crate) fn put_off(&self) -> Option<Reply> {
+        self.shared.iter().find_map(|shared| shared.state().put_off().cloned())
     }
 
     /// Follows the number of messages that have an outcome.

@@ -20,6 +20,7 @@ mod returns;
 mod reversals;
 mod route;
 mod settings;
+mod sync;
 mod tls;
 mod turned;
 mod unreached;
@@ -36,7 +37,8 @@ pub use delivery::{Delivery, DeliveryParts};
 pub use feed::{Feed, Room, Tally};
 pub use news::{News, Nobody, Witness};
 pub use notice::{
-    Letter, MAX_TEMPLATE, NoticeSettings, PostError, PostRoom, Template, TemplateError, TemplateKind, Templates,
+    Letter, MAX_TEMPLATE, NoticeSettings, PostError, PostRoom, Template, TemplateError, TemplateKind,
+    Templates,
 };
 pub use requester::{NoRequesters, Requester, Requesters};
 pub use resolve::{
@@ -50,7 +52,8 @@ pub use settings::{
     SMTP_PORT, Share, TlsPolicy, TlsTrust,
 };
 pub use tls::{
-    Demand, FetchError, HttpsFetch, PolicyError, PolicyFetch, StsMode, StsPolicy, TlsParts, TlsPolicies, Unmet,
+    Demand, FetchError, HttpsFetch, PolicyError, PolicyFetch, StsMode, StsPolicy, TlsParts, TlsPolicies,
+    Unmet,
 };
 pub use turned::{Leash, SessionLimits, Turned};
 pub use unreached::Unreached;

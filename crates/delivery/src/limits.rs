@@ -152,3 +152,29 @@ pub const STS_ROUND: Duration = Duration::from_secs(3600);
 pub const STS_DOMAINS: usize = 10_000;
 /// Octets of the file of policies that are read: as many policies of an unusual length.
 pub const STS_FILE: u64 = 64 * 1024 * 1024;
+/// Drains in a row that find nobody before a primary counts as down: one or two are a restart.
+pub const DOWN_AFTER_DRAINS: u32 = 3;
+/// Or this long after the first of them: what is tried once an hour must not take three.
+pub const DOWN_AFTER: Duration = Duration::from_secs(600);
+/// A primary that comes and goes is told of at most once in this time.
+pub const FLAPPING: Duration = Duration::from_secs(60);
+/// Octets of what a primary said that are kept, for people.
+pub const REASON: usize = 512;
+/// Messages that a primary puts off one after the other, after an outage, before it counts as not back yet.
+pub const CANARIES: u32 = 5;
+/// By so much a message may go too early where messages are counted by the minute: what a timer rounds.
+pub const RATE_SLACK: Duration = Duration::from_millis(20);
+/// Mail has been waiting for this long when a primary that asks for it counts as returning from an outage.
+pub const OUTAGE_AGE: Duration = Duration::from_secs(3600);
+/// And none of it was answered for this long.
+pub const OUTAGE_SILENCE: Duration = Duration::from_secs(24 * 3600);
+/// Domains that are remembered to wait for a next hop; the others go by their retry list.
+pub const HOSTS_WAITED_FOR: usize = 100_000;
+/// Next hops of one domain that it waits for, best first.
+pub const HOST_HOPS: usize = 8;
+/// Domains that the first message of another wakes when their common next hop is back; each wakes as many in turn.
+pub const RETURN_WAKES: usize = 16;
+/// Entries of an open circuit released together.
+pub const RELEASE_PAGE: usize = 128;
+/// Until a release that failed, or that a drain was still in the way of, is tried again.
+pub const RELEASE_PAUSE: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ pub(super) fn sentence(ending: &Ending, tally: &Tally) -> String {
     let what = match ending {
         Ending::Misrouted(why) => return why.clone(),
         Ending::Unreached(trouble) => trouble.reply.to_string(),
+        Ending::PutOff(reply) => format!("put off one message after the other: {reply}"),
         Ending::Through => match (&tally.stopped, &tally.trouble) {
             (Some(why), _) => why.clone(),
             (None, Some(reply)) => reply.to_string(),

@@ -99,7 +99,9 @@ impl Call<'_> {
     fn source(&self, lease: DomainLease) -> Source {
         let delivery = self.settings.domains.find(lease.domain()).map(|(_, delivery)| delivery);
         let pushed = delivery.filter(|delivery| delivery.mode == Mode::Push);
-        Source { retry: pushed.map(|delivery| delivery.retry.clone()), lease }
+        let retry = pushed.map(|delivery| delivery.retry.clone());
+        let conduct = self.context.returns.begin(lease.domain(), delivery, false, self.context.now());
+        Source { lease, retry, conduct }
     }
 
     /// [2645-5.3-greeting] The customer greets, within five minutes; then it is an SMTP server like every other; its TLS stands, so
@@ -158,6 +160,7 @@ impl Call<'_> {
     }
 
     async fn end(&self, lease: DomainLease, ending: &Ending, tally: &Tally) {
+        self.context.note_answers(lease.domain(), tally);
         let result = report::sentence(ending, tally);
         // A customer that hangs up says nothing about the way to its primary, so nothing is put off.
         self.context.end(lease, DrainReport { result, not_before: None, misrouted: false }).await;

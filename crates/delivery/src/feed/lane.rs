@@ -11,6 +11,7 @@ use super::state::{Head, State, Step};
 use super::{AheadBudget, FeedParts, LaneEnd, Room, Source};
 use crate::Clock;
 use crate::retry::RetryList;
+use crate::returns::{Conduct, Watch};
 
 pub(super) struct Shared {
     pub(super) store: Arc<dyn QueueStore>,
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     /// Locked after `state`, where both are.
     ahead: Mutex<Ahead>,
     budget: AheadBudget,
+    watch: Watch,
     /// Whether content is read before a courier asks for it. Not where many domains share one line: it would take
     /// the room of drains that are faster.
     reads_ahead: bool,
@@ -30,14 +32,15 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(parts: &FeedParts, source: Source, changed: Arc<Notify>, reads_ahead: bool) -> Self {
-        let Source { lease, retry } = source;
+        let Source { lease, retry, conduct: Conduct { watch, gate } } = source;
         Self {
             store: parts.store.clone(),
             domain: lease.domain().clone(),
             lease,
             retry,
             clock: parts.clock.clone(),
-            state: Mutex::new(State::new(parts.cause)),
+            state: Mutex::new(State::new(parts.cause, gate)),
+            watch,
             ahead: Mutex::default(),
             budget: parts.budget.clone(),
             reads_ahead,
@@ -129,9 +132,25 @@ impl Shared {
         true
     }
 
+    /// Counts what became of a message, and stops the domain if that was one refusal too many: before it is recorded.
+    pub(super) async fn count(&self, settlement: &Settlement) {
+        let held_back = {
+            let mut state = self.state();
+            state.count(settlement);
+            state.gate().is_some() || state.put_off().is_some()
+        };
+        if let Some(why) = self.watch.count(&settlement.outcomes, &*self.clock) {
+            self.state().stop(Some(format!("stopped: {why}")));
+            self.changed.notify_waiters();
+            self.watch.open(why).await;
+        } else if held_back {
+            self.changed.notify_waiters();
+        }
+    }
+
     pub(super) fn schedule(&self, settlement: &mut Settlement) {
-        let attempts = self.state().attempts(settlement.id);
         let Some(retry) = &self.retry else { return };
+        let attempts = self.state().attempts(settlement.id);
         let next = (self.clock)().plus(retry.wait(attempts, rand::random()));
         for (_, outcome) in &mut settlement.outcomes {
             if let Outcome::Deferred { next_attempt, .. } = outcome {

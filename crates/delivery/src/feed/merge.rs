@@ -6,7 +6,7 @@ use restante_queue::{Settlement, Work};
 use restante_types::QueueId;
 use tokio::time::Instant;
 
-use super::{Inside, Lane, MutexGuard, PoisonError, Room};
+use super::{Inside, Lane, MutexGuard, Ordering, PoisonError, Room};
 use crate::feed::state::{Head, Step};
 
 /// [2645-limits] What a feed may still give.
@@ -59,6 +59,10 @@ impl Merge {
 }
 
 impl Inside {
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
     fn merge(&self) -> MutexGuard<'_, Merge> {
         self.merge.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,11 +75,11 @@ impl Inside {
             return Step::Nothing;
         }
         let mut merge = self.merge();
-        let Some((id, size)) = (match self.oldest(&mut merge) {
-            Ok(oldest) => oldest,
-            Err(Unknown) => return Step::Wait,
-        }) else {
-            return self.look_once_more(&mut merge);
+        let (id, size) = match self.oldest(&mut merge) {
+            Oldest::Work(id, size) => (id, size),
+            Oldest::Later(at) => return Step::Until(at),
+            Oldest::Unknown => return Step::Wait,
+            Oldest::Nothing => return self.look_once_more(&mut merge),
         };
         if merge.allowance.is_some_and(|allowance| allowance.is_spent()) {
             self.lanes.iter().for_each(|lane| lane.shared.state().stop(Some(SPENT.to_owned())));
@@ -89,13 +93,19 @@ impl Inside {
     }
 
     /// [2645-5.2.1-oldest] The oldest message of all lanes. A lane whose page is being read may have an older one.
-    fn oldest(&self, merge: &mut Merge) -> Result<Option<(QueueId, u64)>, Unknown> {
+    /// One that has used up its rate is passed over meanwhile.
+    fn oldest(&self, merge: &mut Merge) -> Oldest {
         let (mut oldest, mut unknown): (Option<(QueueId, u64)>, _) = (None, false);
+        let mut later: Option<Instant> = None;
         merge.live.retain(|lane| match self.lanes[*lane].shared.head() {
             Head::Work { id, size } => {
                 if oldest.is_none_or(|(other, _)| id < other) {
                     oldest = Some((id, size));
                 }
+                true
+            }
+            Head::Later(at) => {
+                later = Some(later.map_or(at, |other| other.min(at)));
                 true
             }
             Head::Unknown => {
@@ -104,7 +114,12 @@ impl Inside {
             }
             Head::Nothing => false,
         });
-        if unknown { Err(Unknown) } else { Ok(oldest) }
+        match (unknown, oldest, later) {
+            (true, ..) => Oldest::Unknown,
+            (false, Some((id, size)), _) => Oldest::Work(id, size),
+            (false, None, Some(at)) => Oldest::Later(at),
+            (false, None, None) => Oldest::Nothing,
+        }
     }
 
     fn look_once_more(&self, merge: &mut Merge) -> Step {
@@ -138,7 +153,7 @@ impl Inside {
         }
         match self.step(room) {
             Step::Take(work) => Some(work),
-            Step::Nothing | Step::Wait => None,
+            Step::Nothing | Step::Wait | Step::Until(_) => None,
         }
     }
 
@@ -167,7 +182,7 @@ impl Inside {
             let outcomes: Vec<_> = outcomes.iter().filter(|(index, _)| of(index)).cloned().collect();
             if outcomes.is_empty() {
                 // Nothing was said about this domain's recipients: they stay as they are.
-                self.lanes[lane].shared.state().forget(id);
+                self.lanes[lane].shared.state().skip(id);
             } else {
                 divided.push((lane, Settlement { id, outcomes }));
             }
@@ -196,5 +211,12 @@ impl Inside {
     }
 }
 
-/// A page is being read.
-struct Unknown;
+/// What is next of several lanes.
+enum Oldest {
+    Work(QueueId, u64),
+    /// Nothing before this.
+    Later(Instant),
+    /// A page is being read.
+    Unknown,
+    Nothing,
+}

@@ -8,9 +8,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use restante_queue::{DrainCause, Outcome, Scope, Settlement, Work};
 use restante_types::{QueueId, Reply, UnixMillis};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::Room;
 use crate::limits::{FIRST_PAGE, LOW_PAGE, PAGE, PASSES};
+use crate::returns::{Gate, Pass};
 
 /// What a drain did so far, in recipients but for `messages`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) enum Step {
     Take(Work),
     Nothing,
     Wait,
+    /// Wait, but no longer than until then.
+    Until(Instant),
 }
 
 /// What a lane would hand out next.
@@ -42,6 +46,8 @@ pub(super) enum Head {
         id: QueueId,
         size: u64,
     },
+    /// Nothing before this.
+    Later(Instant),
     /// A page is being read.
     Unknown,
     Nothing,
@@ -83,11 +89,17 @@ pub(super) struct State {
     exhausted: bool,
     ended: bool,
     tally: Tally,
+    /// None where nothing holds the drain back.
+    gate: Option<Gate>,
+    /// The primary is back too early: it puts off one after the other, last with this.
+    put_off: Option<Reply>,
 }
 
 impl State {
-    pub(super) fn new(cause: DrainCause) -> Self {
+    pub(super) fn new(cause: DrainCause, gate: Option<Gate>) -> Self {
         Self {
+            gate,
+            put_off: None,
             at_hand: VecDeque::new(),
             known: HashMap::new(),
             left: HashSet::new(),
@@ -107,9 +119,12 @@ impl State {
             return Step::Nothing;
         }
         match self.at_hand.front() {
-            Some(work) if room.alone || work.size <= room.octets => {
-                self.take_head().map_or(Step::Nothing, Step::Take)
-            }
+            Some(work) if room.alone || work.size <= room.octets => match self.pass() {
+                Pass::Go => self.take_head().map_or(Step::Nothing, Step::Take),
+                Pass::Full if room.alone => Step::Wait,
+                Pass::Full => Step::Nothing,
+                Pass::Later(at) => Step::Until(at),
+            },
             Some(_) => Step::Nothing,
             None if self.loading || !self.exhausted => Step::Wait,
             None => Step::Nothing,
@@ -119,7 +134,10 @@ impl State {
     pub(super) fn head(&self) -> Head {
         match self.at_hand.front() {
             _ if self.ended => Head::Nothing,
-            Some(work) => Head::Work { id: work.id, size: work.size },
+            Some(work) => match self.pass() {
+                Pass::Go | Pass::Full => Head::Work { id: work.id, size: work.size },
+                Pass::Later(at) => Head::Later(at),
+            },
             None if self.loading || !self.exhausted => Head::Unknown,
             None => Head::Nothing,
         }
@@ -138,6 +156,9 @@ impl State {
 
     pub(super) fn take_head(&mut self) -> Option<Work> {
         let work = self.at_hand.pop_front()?;
+        if let Some(gate) = &mut self.gate {
+            gate.take(Instant::now());
+        }
         self.known.insert(work.id, Place::Out { attempts: work.attempts });
         Some(work)
     }
@@ -198,6 +219,9 @@ impl State {
     }
 
     pub(super) fn put_back(&mut self, work: Work) {
+        if let Some(gate) = &mut self.gate {
+            gate.back();
+        }
         self.known.insert(work.id, Place::AtHand);
         let position = self.at_hand.partition_point(|other| other.id < work.id);
         self.at_hand.insert(position, work);
@@ -207,6 +231,26 @@ impl State {
         if self.known.remove(&id).is_some() && self.loading {
             self.left.insert(id);
         }
+    }
+
+    /// Nothing was said about a message that was out.
+    pub(super) fn skip(&mut self, id: QueueId) {
+        if let Some(gate) = &mut self.gate {
+            gate.back();
+        }
+        self.forget(id);
+    }
+
+    fn pass(&self) -> Pass {
+        self.gate.as_ref().map_or(Pass::Go, |gate| gate.ask(Instant::now()))
+    }
+
+    pub(super) const fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
+    pub(super) const fn put_off(&self) -> Option<&Reply> {
+        self.put_off.as_ref()
     }
 
     pub(super) fn attempts(&self, id: QueueId) -> u32 {
@@ -219,6 +263,7 @@ impl State {
     /// [5321-4.2.1-outcomes] Counts an outcome.
     pub(super) fn count(&mut self, settlement: &Settlement) {
         self.tally.messages += 1;
+        self.move_gate(settlement);
         for (_, outcome) in &settlement.outcomes {
             let trouble = match outcome {
                 Outcome::Delivered => {
@@ -235,6 +280,22 @@ impl State {
                 }
             };
             self.tally.trouble.get_or_insert_with(|| trouble.clone());
+        }
+    }
+
+    fn move_gate(&mut self, settlement: &Settlement) {
+        let Some(gate) = &mut self.gate else { return };
+        let too_early = gate.over(&settlement.outcomes);
+        if gate.is_idle() {
+            self.gate = None;
+        }
+        if too_early && !self.ended {
+            let replies = settlement.outcomes.iter().filter_map(|(_, outcome)| match outcome {
+                Outcome::Deferred { reply, .. } => Some(reply),
+                Outcome::Delivered | Outcome::Failed { .. } => None,
+            });
+            self.put_off = replies.last().cloned();
+            self.ended = true;
         }
     }
 
@@ -266,10 +327,8 @@ impl State {
 pub(super) fn scope(cause: DrainCause, now: UnixMillis) -> Scope {
     match cause {
         DrainCause::Schedule => Scope::DueBy(now),
-        DrainCause::Etrn
-        | DrainCause::Atrn
-        | DrainCause::Turn
-        | DrainCause::Flush
-        | DrainCause::Returned => Scope::All,
+        DrainCause::Etrn | DrainCause::Atrn | DrainCause::Turn | DrainCause::Flush | DrainCause::Returned => {
+            Scope::All
+        }
     }
 }

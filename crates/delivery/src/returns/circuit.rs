@@ -62,8 +62,8 @@ impl Sample {
         };
         first.answered += 1;
         first.refused += u32::from(refused);
-        let full = (first.refused >= share.refused)
-            .then_some(Share { refused: first.refused, of: first.answered });
+        let full =
+            (first.refused >= share.refused).then_some(Share { refused: first.refused, of: first.answered });
         if first.answered >= share.of {
             self.first = None;
         }
