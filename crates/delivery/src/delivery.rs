@@ -82,14 +82,18 @@ impl Delivery {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (book, wanted) = PrimaryBook::new(settings.clone(), store.clone());
         let book_keeper = tokio::spawn(book.clone().keep(lookup.clone(), wanted));
-        let housekeeping =
-            Housekeeping { store: store.clone(), settings: settings.clone(), clock: clock.clone() };
         let requests = store.watch();
         let post_room = PostRoom::new(store.clone(), settings.clone(), clock.clone());
         let (asked, told) = (lookup.clone(), settings.clone());
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let why = WhyBook::default();
         let returns = Returns::new(store.clone(), settings.clone(), witness.clone());
+        let housekeeping = Housekeeping {
+            store: store.clone(),
+            settings: settings.clone(),
+            clock: clock.clone(),
+            returns: returns.clone(),
+        };
         let context = Arc::new(Context {
             store,
             settings,

@@ -13,6 +13,7 @@ use crate::limits::{
     HOUSEKEEPING_CALLS, HOUSEKEEPING_DOMAINS, HOUSEKEEPING_ENTRIES, HOUSEKEEPING_INTERVAL,
     HOUSEKEEPING_PAUSE, RESTORABLE,
 };
+use crate::returns::Returns;
 use crate::settings::DeliverySettings;
 
 /// Looks after all domains, again and again.
@@ -20,6 +21,7 @@ pub(crate) struct Housekeeping {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(crate) clock: Clock,
+    pub(crate) returns: Returns,
 }
 
 impl Housekeeping {
@@ -32,6 +34,8 @@ impl Housekeeping {
 
     /// Every domain once, page by page.
     pub(crate) async fn round(&self) {
+        self.end_holds().await;
+        self.returns.look((self.clock)());
         let mut after: Option<Domain> = None;
         loop {
             let page = self.store.stats_page(after.as_ref(), HOUSEKEEPING_DOMAINS);
@@ -47,13 +51,25 @@ impl Housekeeping {
         }
     }
 
+    /// A stop that was to end by now ends. What is pushed goes by its schedule, the rest when it is asked for.
+    async fn end_holds(&self) {
+        for domain in self.store.holds_over((self.clock)()) {
+            match self.store.release_domain(&domain).await {
+                Ok(true) => events::hold_over(&domain),
+                // Somebody was faster.
+                Ok(false) => {}
+                Err(error) => return events::housekeeping_failed(&domain, &error),
+            }
+        }
+    }
+
     async fn look_after(&self, stats: &DomainStats) -> Result<(), StoreError> {
         let now = (self.clock)();
         let settings = self.settings.load_full();
         let delivery = settings.domains.find(&stats.domain).map(|(_, delivery)| delivery);
         // Mail of a domain that is no longer configured waits for the operator, however old.
         if let Some(delivery) = delivery {
-            let cutoff = before(now, delivery.retention);
+            let cutoff = stats.pauses.cutoff(now, delivery.retention);
             if stats.oldest.is_some_and(|oldest| oldest < cutoff) {
                 self.expire(&stats.domain, cutoff).await?;
             }

@@ -12,14 +12,19 @@ mod turns;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use restante_net::ClientConnection;
 use restante_queue::{DrainCause, LeaseAnswer, QueueStore};
 use restante_smtp::{ClientConfig, ClientSession};
-use restante_types::{Body, DeliveryState, Domain, Envelope, QueueId, Recipient, ReversePath, UnixMillis};
+use restante_types::{Body, DeliveryState, Domain, DomainMap, Envelope, QueueId, Recipient, ReversePath, UnixMillis};
 use tokio::io::DuplexStream;
 
 use super::now;
 use super::round::{Round, RoundEnd};
+use crate::news::Nobody;
+use crate::notice::NoticeSettings;
+use crate::returns::Returns;
+use crate::settings::DeliverySettings;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use primary::Primary;
 use store::{FakeStore, Row, content};
@@ -62,6 +67,19 @@ fn row(number: u64, recipients: usize, body: Body) -> Row {
     }
 }
 
+fn settings() -> DeliverySettings {
+    DeliverySettings {
+        hostname: "mx2.example.net".parse().unwrap(),
+        own_names: Vec::new(),
+        own_addresses: Vec::new(),
+        listeners: Vec::new(),
+        is_local: |_| false,
+        source_addresses: Vec::new(),
+        notices: NoticeSettings::default(),
+        domains: DomainMap::default(),
+    }
+}
+
 impl Office {
     /// A queue with these messages, under a lease, being fed.
     async fn open(rows: Vec<Row>) -> Self {
@@ -77,7 +95,10 @@ impl Office {
             clock: Arc::new(|| UnixMillis::EPOCH),
             budget: AheadBudget::default(),
         };
-        let owner = FeedOwner::start(&parts, Source { lease, retry: None }, None);
+        let settings = Arc::new(ArcSwap::from_pointee(settings()));
+        let returns = Returns::new(parts.store.clone(), settings, Arc::new(Nobody));
+        let conduct = returns.begin(&domain, None, false, UnixMillis::EPOCH);
+        let owner = FeedOwner::start(&parts, Source { lease, retry: None, conduct }, None);
         Self { store, owner, domain }
     }
 
