@@ -20,11 +20,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("restante-api", &["types"]),
     ("restante-net", &["types", "smtp"]),
     ("restante-turn", &["types", "smtp", "queue"]),
-    ("restante-server", &["types", "smtp", "queue", "net", "turn"]),
+    ("restante-senders", &["types"]),
+    ("restante-server", &["types", "smtp", "queue", "net", "turn", "senders"]),
     ("restante-delivery", &["types", "smtp", "queue", "net"]),
     ("restante-admin", &["types", "smtp", "queue", "turn", "api"]),
     ("restante-agent", &["types", "smtp", "net"]),
-    ("restante", &["types", "smtp", "queue", "turn", "net", "server", "delivery", "api", "admin", "agent"]),
+    ("restante", &["types", "smtp", "queue", "turn", "net", "senders", "server", "delivery", "api", "admin", "agent"]),
     ("restante-integration-tests", &[]),
 ];
 

@@ -1,0 +1,151 @@
+//! One DKIM-Signature field.
+
+use mail_auth::common::crypto::Algorithm;
+use mail_auth::dkim::{Canonicalization, Signature as Parsed};
+use restante_types::{Domain, UnixMillis};
+
+use super::{DkimFinding, DkimResult, Key, tags};
+use crate::limits::{SIGNATURE, SIGNED_FIELDS};
+
+/// A signature that can be verified.
+#[derive(Debug)]
+pub(crate) struct Signature {
+    parsed: Parsed,
+    pub(crate) domain: Domain,
+    pub(crate) selector: Domain,
+    start: String,
+    /// Its place among the fields of the header section.
+    at: usize,
+}
+
+impl Signature {
+    /// [6376-6.1.1] Reads the field at a place. What is no good, or proves nothing, is told at once.
+    pub(crate) fn read(at: usize, value: &[u8], now: UnixMillis) -> Result<Self, DkimFinding> {
+        let mut finding =
+            DkimFinding { result: DkimResult::PermError, domain: None, selector: None, start: String::new() };
+        let Some(tags) = tags::read(value).filter(|_| value.len() <= SIGNATURE) else { return Err(finding) };
+        finding.domain = tags::value(&tags, "d").and_then(name);
+        finding.selector = tags::value(&tags, "s").and_then(name);
+        finding.start = tags::value(&tags, "b").map(start).unwrap_or_default();
+        let parsed = Parsed::parse(value).ok().filter(|parsed| parsed.v == 1);
+        let (Some(parsed), Some(domain), Some(selector)) = (parsed, &finding.domain, &finding.selector)
+        else {
+            return Err(finding);
+        };
+        let (domain, selector) = (domain.clone(), selector.clone());
+        // [6376-5.4] What leaves the author's field open signs somebody else's message.
+        let from = parsed.h.iter().any(|field| field.eq_ignore_ascii_case("from"));
+        // [6376-3.5-i] The identity is the domain's or of a name below it.
+        let identity = parsed.i.rsplit_once('@').map(|(_, host)| host.parse::<Domain>());
+        let identity = match identity {
+            Some(Ok(host)) => host == domain || host.is_below(&domain),
+            Some(Err(_)) => false,
+            None => parsed.i.is_empty(),
+        };
+        if !from || !identity || parsed.h.len() > SIGNED_FIELDS {
+            return Err(finding);
+        }
+        // [8301-3.1] SHA-1 proves nothing; [6376-8.2] `l=` lets anybody add to the body; [6376-3.5-x] and time is up.
+        let stale = parsed.x != 0 && parsed.x <= now.0 / 1000;
+        if parsed.a == Algorithm::RsaSha1 || tags::value(&tags, "l").is_some() || stale {
+            finding.result = DkimResult::Policy;
+            return Err(finding);
+        }
+        Ok(Self { parsed, domain, selector, start: finding.start, at })
+    }
+
+    /// The form of body that it signs.
+    pub(crate) const fn body(&self) -> Canonicalization {
+        self.parsed.cb
+    }
+
+    /// The algorithm that its key must be for.
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.parsed.a
+    }
+
+    /// Where its key is.
+    pub(crate) fn key_name(&self) -> String {
+        format!("{}._domainkey.{}", self.selector, self.domain)
+    }
+
+    /// What to tell about it.
+    pub(crate) fn finding(&self, result: DkimResult) -> DkimFinding {
+        let (domain, selector) = (Some(self.domain.clone()), Some(self.selector.clone()));
+        DkimFinding { result, domain, selector, start: self.start.clone() }
+    }
+
+    /// Whether it signs this body.
+    pub(crate) fn covers(&self, body: [u8; 32]) -> bool {
+        self.parsed.bh == body
+    }
+
+    /// [6376-6.1.3] Verifies it; the body is known to be the signed one. Takes a processor for a tenth of a millisecond.
+    pub(crate) fn verify(&self, fields: &[(&[u8], &[u8])], key: &Key) -> DkimResult {
+        let below =
+            self.parsed.i.rsplit_once('@').is_some_and(|(_, host)| host.parse().as_ref() != Ok(&self.domain));
+        if key.exact && below {
+            return DkimResult::PermError;
+        }
+        let Some((name, value)) = fields.get(self.at) else { return DkimResult::PermError };
+        let open = unsigned(value);
+        let mut covered = covered(fields, &self.parsed.h);
+        covered.push((name, &open));
+        match key.signed(&mut covered.into_iter(), &self.parsed) {
+            false => DkimResult::Fail,
+            // [6376-3.6.1] A domain that is trying is to be treated as if it did not sign.
+            true if key.testing => DkimResult::Neutral,
+            true => DkimResult::Pass,
+        }
+    }
+}
+
+fn name(value: &[u8]) -> Option<Domain> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// The first eight characters of a signature.
+fn start(value: &[u8]) -> String {
+    let base64 = |octet: &&u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet);
+    value.iter().filter(base64).take(8).map(|octet| char::from(*octet)).collect()
+}
+
+/// [6376-5.4.2] The fields that `h=` names, each name taking the last one that is not taken yet; names without a field
+/// are nothing.
+fn covered<'a>(fields: &[(&'a [u8], &'a [u8])], names: &[String]) -> Vec<(&'a [u8], &'a [u8])> {
+    let mut taken: Vec<(&str, usize)> = Vec::new();
+    let mut covered = Vec::with_capacity(names.len() + 1);
+    for name in names {
+        let known = taken.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        let slot = known.unwrap_or_else(|| {
+            taken.push((name, fields.len()));
+            taken.len() - 1
+        });
+        let is_it =
+            |(field, _): &(&[u8], &[u8])| field.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes());
+        match fields[..taken[slot].1].iter().rposition(is_it) {
+            Some(at) => {
+                taken[slot].1 = at;
+                covered.push(fields[at]);
+            }
+            None => taken[slot].1 = 0,
+        }
+    }
+    covered
+}
+
+/// [6376-3.7] The field as it was signed: without what `b=` holds and without its last CRLF.
+fn unsigned(value: &[u8]) -> Vec<u8> {
+    let value = value.strip_suffix(b"\r\n").unwrap_or(value);
+    let mut open = Vec::with_capacity(value.len());
+    for (index, tag) in value.split(|octet| *octet == b';').enumerate() {
+        if index > 0 {
+            open.push(b';');
+        }
+        match tag.iter().position(|octet| *octet == b'=') {
+            Some(at) if tag[..at].trim_ascii() == b"b" => open.extend_from_slice(&tag[..=at]),
+            _ => open.extend_from_slice(tag),
+        }
+    }
+    open
+}
