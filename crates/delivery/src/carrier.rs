@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use restante_smtp::Transcript;
 use restante_types::Reply;
 
 use crate::feed::Feed;
@@ -29,6 +30,8 @@ pub struct Errand {
     pub connect_timeout: Duration,
     /// Where the messages come from.
     pub feed: Feed,
+    /// Where what is said is kept, for whoever asks why it failed.
+    pub transcript: Transcript,
 }
 
 /// How a connection ended.

@@ -1,6 +1,7 @@
 //! The courier: opens a connection to a next hop, and carries over it what a feed gives.
 
 mod greet;
+mod introduction;
 mod parcels;
 mod round;
 #[cfg(test)]
@@ -11,13 +12,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use restante_net::{ClientConnection, ClientTls, ConnectError, Connecting, Stream};
-use restante_smtp::{ClientConfig, End};
+use restante_smtp::{ClientConfig, End, Transcript};
 use restante_types::Reply;
 
 use crate::carrier::{Carrier, Errand, Trip};
 use crate::events;
 use crate::feed::Feed;
-use crate::settings::DeliverySettings;
+use crate::settings::{DeliverySettings, ForwardClient};
 use crate::tls::{Demand, TlsPolicies, Unmet};
 
 use greet::{Layer, Party, Unready, greet};
@@ -82,7 +83,8 @@ impl Courier {
             let text = "the server there does not show the certificate on file";
             return Ok(Trip::Unused(Reply::new(450, (4, 7, 5), text)));
         }
-        Ok(carry_over(connection, &errand.feed, hop).await)
+        let forward = errand.delivery.forward_client;
+        Ok(carry_over(connection, &errand.feed, hop, forward).await)
     }
 
     /// A connection whose server is ready for mail.
@@ -99,7 +101,8 @@ impl Courier {
             connecting.connect().await.map_err(|error| Unready::NoConnection(unreachable(&error, hop)))?;
         let config = Arc::new(config(&errand.settings));
         let (tls, name, handshake) = (&terms.client, terms.demand.name(), self.tls.handshake());
-        let party = Party { config: &config, tls, name, handshake };
+        let transcript = &errand.transcript;
+        let party = Party { config: &config, tls, name, handshake, transcript };
         Box::pin(greet(stream, &party, layer)).await
     }
 }
@@ -142,9 +145,11 @@ pub(crate) async fn turned_ready(
     stream: Stream,
     settings: &DeliverySettings,
     hop: &str,
+    transcript: &Transcript,
 ) -> Result<ClientConnection<Stream>, Reply> {
     let config = Arc::new(ClientConfig { own_names: Vec::new(), ..config(settings) });
-    greet::turned(stream, &config).await.map_err(|end| said(&end, hop).unwrap_or_else(|| lost(hop)))
+    let ready = greet::turned(stream, &config, transcript).await;
+    ready.map_err(|end| said(&end, hop).unwrap_or_else(|| lost(hop)))
 }
 
 /// Says QUIT on a connection over which nothing is to be sent; the reply to record where it ends otherwise.
@@ -153,8 +158,14 @@ pub(crate) async fn farewell(connection: ClientConnection<Stream>, hop: &str) ->
 }
 
 /// Carries over a connection whose server is ready for mail: one we opened, or one that was turned.
-pub(crate) async fn carry_over(connection: ClientConnection<Stream>, feed: &Feed, hop: &str) -> Trip {
-    let over = Box::pin(Round::new(connection, feed, hop).run()).await;
+/// `forward` is what it is told about the clients that handed messages in.
+pub(crate) async fn carry_over(
+    connection: ClientConnection<Stream>,
+    feed: &Feed,
+    hop: &str,
+    forward: ForwardClient,
+) -> Trip {
+    let over = Box::pin(Round::new(connection, feed, hop).telling(forward).run()).await;
     let reply = match (&over.store, said(&over.end, hop)) {
         (Some(_), _) => Some(Reply::new(451, (4, 3, 0), "our own store failed")),
         (None, reply) => reply,

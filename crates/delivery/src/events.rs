@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use restante_net::UpgradeError;
-use restante_queue::{DomainLease, DrainCause, StoreError};
-use restante_types::{Domain, Mailbox, Printable, QueueId, Reply};
+use restante_queue::{DomainLease, DrainCause, EntryKey, StoreError};
+use restante_types::{Domain, Mailbox, Printable, QueueId, Reply, Vouched};
 use tokio::task::JoinError;
 
 use crate::feed::Tally;
+use crate::notice::PostError;
 use crate::route::Hop;
 use crate::tls::StsMode;
 
@@ -34,6 +35,11 @@ pub(crate) fn failed(domain: &Domain, id: QueueId, recipient: &Mailbox, hop: &st
 /// owner was promised that what we accept can be handed over.
 pub(crate) fn incapable(domain: &Domain, hop: &str, reply: &Reply) {
     tracing::error!(event = "next_hop_incapable", %domain, hop, %reply, alarm = true);
+}
+
+/// The next hop offers XCLIENT and does not take it from us: it judges mail as ours. Something to set right there.
+pub(crate) fn not_introduced(domain: &Domain, hop: &str, reply: &Reply) {
+    tracing::warn!(event = "xclient_refused", %domain, hop, %reply);
 }
 
 /// Outcomes could not be recorded: the messages may be sent a second time.
@@ -236,4 +242,27 @@ pub(crate) fn not_released(domain: &Domain, error: &StoreError) {
 /// A domain's stop has come to the end that was set for it.
 pub(crate) fn hold_over(domain: &Domain) {
     tracing::info!(event = "hold_over", %domain);
+}
+
+/// A notice was written: to whom, about how many recipients of which message.
+pub(crate) fn notice(kind: &'static str, about: &EntryKey, notice: QueueId, to: &Mailbox, recipients: usize) {
+    let (domain, id, to) = (&about.domain, about.id, to.to_string());
+    tracing::info!(event = "notice", kind, %domain, %id, %notice, to = %Printable::from(to.as_str()), recipients);
+}
+
+/// Nobody may be told: the message is kept for the domain's owner.
+pub(crate) fn dead_letter(about: &EntryKey, recipients: usize, vouched: Vouched) {
+    let (domain, id) = (&about.domain, about.id);
+    tracing::warn!(event = "dead_letter", %domain, %id, recipients, %vouched);
+}
+
+/// A notice could not be written, and will not be.
+pub(crate) fn notice_failed(kind: &'static str, about: &EntryKey, error: &PostError) {
+    let (domain, id) = (&about.domain, about.id);
+    tracing::warn!(event = "notice_failed", kind, %domain, %id, %error);
+}
+
+/// Notices about a domain's mail wait for the store.
+pub(crate) fn notices_wait(domain: &Domain, error: &StoreError) {
+    tracing::warn!(event = "notices_wait", %domain, %error);
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use restante_smtp::{Speaker, Transcript};
 use restante_types::{Domain, UnixMillis};
 
 use crate::limits::{WHY_DOMAINS, WHY_HEAD, WHY_LINE, WHY_LINES, WHY_TOTAL};
@@ -61,6 +62,26 @@ impl WhyBook {
             let Some((_, oldest)) = pages.order.pop_first() else { break };
             pages.remove(&oldest);
         }
+    }
+
+    /// Records what a conversation came to, if that was no success: `verdict` where it ended badly, else the first
+    /// refusal of mail in it.
+    pub(crate) fn tell(
+        &self,
+        domain: &Domain,
+        hop: String,
+        at: UnixMillis,
+        verdict: Option<String>,
+        transcript: &Transcript,
+    ) {
+        let refused = || transcript.refusal().map(|(stage, words)| format!("refused at {stage}: {words}"));
+        let Some(verdict) = verdict.or_else(refused) else { return };
+        let side = |(who, line)| match who {
+            Speaker::Server => (Side::Server, line),
+            Speaker::Client | Speaker::Nobody => (Side::Client, line),
+        };
+        let dialogue = transcript.lines().into_iter().map(side).collect();
+        self.record(domain.clone(), LastFailure { at, hop, verdict, dialogue });
     }
 
     /// The last failed attempt, if there was one since the start that is not forgotten.

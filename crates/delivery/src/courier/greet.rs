@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restante_net::{ClientConnection, ClientTls, ServerName, Stream, UpgradeError};
-use restante_smtp::{ClientConfig, ClientEvent, ClientSession, End, ProtocolError};
+use restante_smtp::{ClientConfig, ClientEvent, ClientSession, End, ProtocolError, Transcript};
 use restante_types::Reply;
 
 use super::now;
@@ -40,6 +40,8 @@ pub(super) struct Party<'a> {
     pub(super) name: &'a ServerName<'static>,
     /// For the handshake.
     pub(super) handshake: Duration,
+    /// Keeps what is said.
+    pub(super) transcript: &'a Transcript,
 }
 
 pub(super) async fn greet(
@@ -47,7 +49,8 @@ pub(super) async fn greet(
     party: &Party<'_>,
     layer: Layer,
 ) -> Result<ClientConnection<Stream>, Unready> {
-    let session = ClientSession::new(party.config.clone(), now());
+    let mut session = ClientSession::new(party.config.clone(), now());
+    session.record(party.transcript.clone());
     let mut connection = ClientConnection::new(stream, session);
     until_ready(&mut connection).await?;
     if layer == Layer::Clear {
@@ -65,7 +68,11 @@ pub(super) async fn greet(
         // Nothing else was asked for.
         _ => return Err(out_of_place()),
     }
-    let fresh = |now| ClientSession::after_tls(party.config.clone(), now);
+    let fresh = |now| {
+        let mut session = ClientSession::after_tls(party.config.clone(), now);
+        session.record(party.transcript.clone());
+        session
+    };
     let upgrade = Box::pin(connection.upgrade_within(party.tls, party.name.clone(), party.handshake, fresh));
     let mut connection = upgrade.await.map_err(Unready::Handshake)?;
     until_ready(&mut connection).await?;
@@ -76,8 +83,11 @@ pub(super) async fn greet(
 pub(super) async fn turned(
     stream: Stream,
     config: &Arc<ClientConfig>,
+    transcript: &Transcript,
 ) -> Result<ClientConnection<Stream>, End> {
-    let mut connection = ClientConnection::new(stream, ClientSession::new(config.clone(), now()));
+    let mut session = ClientSession::new(config.clone(), now());
+    session.record(transcript.clone());
+    let mut connection = ClientConnection::new(stream, session);
     match until_ready(&mut connection).await {
         Ok(()) => Ok(connection),
         Err(Unready::Ended(end)) => Err(end),

@@ -1,17 +1,21 @@
 //! One round over one connection: takes messages from the feed while the window has room, hands in what came of them.
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, Bytes};
 use restante_net::ClientConnection;
-use restante_queue::{ContentReader, Outcome, StoreError, Work};
+use restante_queue::{ContentReader, EntryKey, Outcome, StoreError, Work};
 use restante_smtp::{ClientEvent, End, Finished, MailJob, Room as Window, Stage, TransactionId};
-use restante_types::{QueueId, Reply};
+use restante_types::{Domain, Envelope, QueueId, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::introduction::Introduction;
 use super::now;
 use super::parcels::{Group, Over, Parcels, Return, deferred};
 use crate::events;
 use crate::feed::{Feed, Room};
+use crate::settings::ForwardClient;
 
 /// How a round ended.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ pub(super) struct Round<'a, S> {
     hop: &'a str,
     cut: watch::Receiver<bool>,
     parcels: Parcels,
+    introduction: Introduction,
     loading: Option<Loading>,
     /// The feed has nothing that fits at the moment.
     dry: bool,
@@ -69,6 +74,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             hop,
             cut,
             parcels: Parcels::default(),
+            introduction: Introduction::default(),
             loading: None,
             dry: false,
             closing: false,
@@ -78,6 +84,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
         }
     }
 
+    /// What the server is told about the clients that handed messages in.
+    pub(super) fn telling(self, forward: ForwardClient) -> Self {
+        Self { introduction: Introduction::new(forward), ..self }
+    }
+
     /// To its end. The machine's deadlines bound every wait on the network.
     pub(super) async fn run(mut self) -> RoundEnd {
         loop {
@@ -85,6 +96,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                 match event {
                     ClientEvent::Finished(finished) => self.finish(finished).await,
                     ClientEvent::Ended(end) => return self.leave(end).await,
+                    ClientEvent::Ready => self.introduction.granted(),
+                    ClientEvent::IntroductionRefused(reply) => {
+                        events::not_introduced(self.feed.domain(), self.hop, &reply);
+                        if !self.introduction.refused() {
+                            self.closing = true;
+                            self.connection.session_mut().quit(now());
+                        }
+                    }
                     // Asked for before a round or by the agent, never in it.
                     _ => {}
                 }
@@ -138,6 +157,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             if !self.parcels.next().is_some_and(fits) {
                 return Filled::Enough;
             }
+            if let Some((_, work)) = self.parcels.next()
+                && !self.introduction.stands(&mut self.connection, work)
+            {
+                return Filled::Enough;
+            }
             self.send_next().await;
         }
         Filled::Enough
@@ -176,7 +200,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             envelope: work.envelope.clone(),
             recipients: group.recipients.clone(),
             size: work.size,
-            origin: None,
+            origin: self.introduction.forwarded(&self.connection, work),
         };
         if let Err(reason) = self.connection.session().check(&job) {
             return match reason.reply() {
@@ -276,10 +300,38 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                 (Outcome::Delivered, Some(reply)) => events::delivered(domain, id, mailbox, hop, reply),
                 (Outcome::Delivered, None) => {}
                 (Outcome::Deferred { reply, .. }, _) => events::deferred(domain, id, mailbox, hop, reply),
-                (Outcome::Failed { reply }, _) => events::failed(domain, id, mailbox, hop, reply),
+                (Outcome::Failed { reply }, _) => {
+                    events::failed(domain, id, mailbox, hop, reply);
+                    self.feed.clerk().refused(domain, id, hop);
+                }
             }
         }
+        if !self.connection.session().capabilities().dsn {
+            self.tell_relayed(id, &envelope, &outcomes, last.as_ref()).await;
+        }
         self.give_back(back).await;
+    }
+
+    /// [3461-5.2.2-b] Nobody behind this next hop will tell senders that wanted to know.
+    async fn tell_relayed(
+        &self,
+        id: QueueId,
+        envelope: &Envelope,
+        outcomes: &[(u16, Outcome)],
+        last: Option<&Reply>,
+    ) {
+        let mut taken: BTreeMap<&Domain, Vec<u16>> = BTreeMap::new();
+        for (index, outcome) in outcomes {
+            let recipient = envelope.recipients.get(usize::from(*index));
+            let asked = recipient.is_some_and(|one| one.notify.is_some_and(|notify| notify.success));
+            if asked && *outcome == Outcome::Delivered {
+                taken.entry(self.feed.domain_of(id, Some(*index))).or_default().push(*index);
+            }
+        }
+        for (domain, taken) in taken {
+            let key = EntryKey { domain: domain.clone(), id };
+            self.feed.clerk().relayed(&key, &taken, last, self.hop).await;
+        }
     }
 
     /// Everything that was not answered goes back. But the message that the server was at when it fell silent has been

@@ -4,16 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use restante_smtp::Transcript;
 use restante_types::{EnhancedStatusCode, Reply};
 use tokio::task::{JoinError, JoinSet};
 
 use super::{Context, Stop};
+use crate::Clock;
 use crate::carrier::{Carrier, Certificates, Errand, Trip};
 use crate::events;
 use crate::feed::{Feed, FeedOwner};
 use crate::limits::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_SHORT, RAMP, WORTH_A_CONNECTION};
 use crate::route::Hop;
 use crate::settings::{DeliverySettings, DomainDelivery};
+use crate::why::WhyBook;
 
 /// Why a courier did not finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) struct Fleet<'a> {
 #[derive(Clone)]
 struct Plan {
     carrier: Arc<dyn Carrier>,
+    why: WhyBook,
+    clock: Clock,
     settings: Arc<DeliverySettings>,
     delivery: Arc<DomainDelivery>,
     certificates: Option<Certificates>,
@@ -62,6 +67,8 @@ impl<'a> Fleet<'a> {
     ) -> Self {
         let plan = Plan {
             carrier: context.carrier.clone(),
+            why: context.why.clone(),
+            clock: context.clock.clone(),
             settings: settings.clone(),
             delivery: Arc::new(delivery.clone()),
             certificates,
@@ -163,6 +170,15 @@ fn trouble_of(trip: Result<Trip, JoinError>) -> Option<Trouble> {
     }
 }
 
+/// What was wrong, if it ended badly.
+fn verdict(trip: &Trip) -> Option<String> {
+    match trip {
+        Trip::Finished => None,
+        Trip::Unused(reply) | Trip::Broken(reply) => Some(reply.to_string()),
+        Trip::Ourselves => Some("it greets with our own name: the way to the primary leads to us".to_owned()),
+    }
+}
+
 /// One courier's way: [5321-5.1-each] the addresses in turn until one takes the connection.
 async fn travel(plan: Plan, feed: Feed) -> Trip {
     let mut last = Trip::Finished;
@@ -173,6 +189,7 @@ async fn travel(plan: Plan, feed: Feed) -> Trip {
         }
         plan.current.fetch_max(index, Ordering::Relaxed);
         let more = index + 1 < plan.hops.len();
+        let transcript = Transcript::default();
         let trip = plan
             .carrier
             .carry(Errand {
@@ -182,8 +199,10 @@ async fn travel(plan: Plan, feed: Feed) -> Trip {
                 hop: hop.clone(),
                 connect_timeout: if more { CONNECT_TIMEOUT_SHORT } else { CONNECT_TIMEOUT },
                 feed: feed.clone(),
+                transcript: transcript.clone(),
             })
             .await;
+        plan.why.tell(feed.domain(), hop.to_string(), (plan.clock)(), verdict(&trip), &transcript);
         match trip {
             Trip::Unused(reply) => {
                 events::connect_failed(feed.domain(), hop, &reply);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use restante_net::{ClientConnection, Stream};
 use restante_queue::{DomainLease, DrainCause, DrainReport};
+use restante_smtp::Transcript;
 use restante_types::Reply;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -15,7 +16,7 @@ use crate::courier;
 use crate::events;
 use crate::feed::{Allowance, FeedOwner, LaneEnd, Source, Tally};
 use crate::limits::CANCEL_GRACE;
-use crate::settings::DeliverySettings;
+use crate::settings::{DeliverySettings, ForwardClient};
 use crate::turned::{Leash, SessionLimits, Turned};
 
 /// Why a drain ended that its owner, or the loss of a right, cancelled.
@@ -28,6 +29,7 @@ struct Call<'a> {
     leash: Box<dyn Leash>,
     stop: watch::Receiver<Stop>,
     hop: String,
+    transcript: Transcript,
 }
 
 /// Why the customer is not ready to be sent mail.
@@ -46,7 +48,8 @@ pub(crate) async fn run(context: Arc<Context>, turned: Turned) {
     events::turned(&identity, peer, cause, &leases);
     let settings = context.settings.load_full();
     let stop = context.stop.clone();
-    let call = Call { context: &context, settings, cause, leash, stop, hop: hop_of(peer) };
+    let (hop, transcript) = (hop_of(peer), Transcript::default());
+    let call = Call { context: &context, settings, cause, leash, stop, hop, transcript };
     let (tally, result) = Box::pin(call.drain(stream, leases, limits)).await;
     events::turned_ended(&identity, peer, cause, &tally, &result, started.elapsed());
 }
@@ -107,7 +110,7 @@ impl Call<'_> {
     /// [2645-5.3-greeting] The customer greets, within five minutes; then it is an SMTP server like every other; its TLS stands, so
     /// STARTTLS is not asked for.
     async fn greeted(&mut self, stream: Stream) -> Result<ClientConnection<Stream>, NotReady> {
-        let ready = Box::pin(courier::turned_ready(stream, &self.settings, &self.hop));
+        let ready = Box::pin(courier::turned_ready(stream, &self.settings, &self.hop, &self.transcript));
         tokio::select! {
             ready = ready => ready.map_err(NotReady::Said),
             () = self.leash.pulled() => Err(NotReady::Stopped(CANCELLED)),
@@ -118,7 +121,7 @@ impl Call<'_> {
     /// Carries until the feed or the connection ends. Who ends it from outside gives what is under way a moment.
     async fn carry(&mut self, connection: ClientConnection<Stream>, owner: &FeedOwner) -> Trip {
         let feed = owner.feed();
-        let mut trip = Box::pin(courier::carry_over(connection, &feed, &self.hop));
+        let mut trip = Box::pin(courier::carry_over(connection, &feed, &self.hop, ForwardClient::Off));
         let (mut level, mut pulled, mut cut) = (Stop::Run, false, false);
         let mut last_moment = Instant::now();
         loop {
@@ -162,6 +165,9 @@ impl Call<'_> {
     async fn end(&self, lease: DomainLease, ending: &Ending, tally: &Tally) {
         self.context.note_answers(lease.domain(), tally);
         let result = report::sentence(ending, tally);
+        let verdict = matches!(ending, Ending::Unreached(_)).then(|| result.clone());
+        let (at, hop) = ((self.context.clock)(), self.hop.clone());
+        self.context.why.tell(lease.domain(), hop, at, verdict, &self.transcript);
         // A customer that hangs up says nothing about the way to its primary, so nothing is put off.
         self.context.end(lease, DrainReport { result, not_before: None, misrouted: false }).await;
     }

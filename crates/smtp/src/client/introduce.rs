@@ -46,17 +46,12 @@ impl ClientSession {
         }
     }
 
-    /// Keeps what is said from now on, behind `earlier`: that of the machine before STARTTLS, or nothing.
-    pub fn record(&mut self, mut earlier: Transcript) {
+    /// Keeps what is said from now on, behind what stands there from the machine before STARTTLS.
+    pub fn record(&mut self, transcript: Transcript) {
         // A machine that goes on inside TLS has said it already.
         if self.wire.awaited() == Some(Stage::Ehlo) {
-            earlier.sent(Stage::Ehlo, &format!("EHLO {}", self.config.hostname));
+            transcript.sent(Stage::Ehlo, &format!("EHLO {}", self.config.hostname));
         }
-        self.wire.record(earlier);
-    }
-
-    /// What was kept of the conversation, if it was recorded; nothing more is kept.
-    pub fn take_transcript(&mut self) -> Option<Transcript> {
-        self.wire.take_transcript()
+        self.wire.record(transcript);
     }
 }

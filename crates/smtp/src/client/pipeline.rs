@@ -291,7 +291,10 @@ impl Pipeline {
     fn handle_data(&mut self, reply: Reply, wire: &mut Wire) -> Result<Option<Finished>, ProtocolError> {
         match reply.severity() {
             Severity::Completed => Err(ProtocolError::OutOfPlace(Stage::Data, reply)),
-            Severity::Transient | Severity::Permanent => Ok(self.finish(Some(reply), false)),
+            Severity::Transient | Severity::Permanent => {
+                self.flight.front_mut().map(Transaction::refuse_data);
+                Ok(self.finish(Some(reply), false))
+            }
             Severity::Intermediate => {
                 if self.flight.front().is_some_and(Transaction::is_wanted) {
                     self.open_content(wire);

@@ -23,12 +23,14 @@ pub(super) struct Transaction {
     answers: Vec<Answer>,
     accepted: usize,
     opened: bool,
+    /// DATA was refused: the server never saw the content.
+    unseen: bool,
 }
 
 impl Transaction {
     pub(super) fn new(id: TransactionId, job: MailJob) -> Self {
         let answers = Vec::with_capacity(job.recipients.len());
-        Self { id, job, refused: None, answers, accepted: 0, opened: false }
+        Self { id, job, refused: None, answers, accepted: 0, opened: false, unseen: false }
     }
 
     pub(super) const fn id(&self) -> TransactionId {
@@ -82,6 +84,12 @@ impl Transaction {
         Ok(())
     }
 
+    /// [5321-4.2.1] DATA was refused. It names no recipient, and the content was not seen: whoever was accepted before
+    /// stays, also after 5yz.
+    pub(super) const fn refuse_data(&mut self) {
+        self.unseen = true;
+    }
+
     /// Ends it. `last` is the answer to its content, or to DATA where that was a refusal; `None` where it never came
     /// so far.
     pub(super) fn finish(self, last: Option<Reply>) -> Finished {
@@ -92,7 +100,11 @@ impl Transaction {
         let fates = match (self.refused, &last) {
             (Some(reply), _) => vec![Fate::Deferred(reply); self.job.recipients.len()],
             (None, last) => {
-                self.answers.into_iter().map(|answer| fate(answer, last.as_ref(), delivered)).collect()
+                let fate = |answer| match (answer, last) {
+                    (Answer::Accepted, Some(reply)) if self.unseen => Fate::Deferred(reply.clone()),
+                    (answer, last) => fate(answer, last.as_ref(), delivered),
+                };
+                self.answers.into_iter().map(fate).collect()
             }
         };
         Finished { id: self.id, fates, reply: last }

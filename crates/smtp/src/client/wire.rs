@@ -15,7 +15,7 @@ pub(super) struct Wire {
     owed: VecDeque<Stage>,
     /// How many of `owed`, at its end, have not been handed out yet: nobody can have answered those.
     unsent: usize,
-    transcript: Option<Box<Transcript>>,
+    transcript: Option<Transcript>,
 }
 
 /// What goes out may be a password, so it is not shown.
@@ -31,7 +31,7 @@ impl Wire {
     pub(super) fn say(&mut self, stage: Stage, line: &str) {
         self.out.extend_from_slice(line.as_bytes());
         self.out.extend_from_slice(b"\r\n");
-        if let Some(transcript) = &mut self.transcript {
+        if let Some(transcript) = &self.transcript {
             transcript.sent(stage, line);
         }
         self.owe(stage);
@@ -39,17 +39,12 @@ impl Wire {
 
     /// From now on what is said is kept, behind what is in it already.
     pub(super) fn record(&mut self, transcript: Transcript) {
-        self.transcript = Some(Box::new(transcript));
-    }
-
-    /// What was kept; nothing is kept any more.
-    pub(super) fn take_transcript(&mut self) -> Option<Transcript> {
-        self.transcript.take().map(|transcript| *transcript)
+        self.transcript = Some(transcript);
     }
 
     /// The server said this to that.
-    pub(super) fn heard(&mut self, stage: Option<Stage>, reply: &Reply) {
-        if let Some(transcript) = &mut self.transcript {
+    pub(super) fn heard(&self, stage: Option<Stage>, reply: &Reply) {
+        if let Some(transcript) = &self.transcript {
             transcript.heard(stage, reply);
         }
     }
@@ -57,7 +52,7 @@ impl Wire {
     /// A reply is owed for what was queued last.
     pub(super) fn owe(&mut self, stage: Stage) {
         if stage == Stage::Content
-            && let Some(transcript) = &mut self.transcript
+            && let Some(transcript) = &self.transcript
         {
             transcript.content();
         }

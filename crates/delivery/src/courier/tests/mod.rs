@@ -94,6 +94,7 @@ impl Office {
             cause: DrainCause::Etrn,
             clock: Arc::new(|| UnixMillis::EPOCH),
             budget: AheadBudget::default(),
+            clerk: clerk(&store),
         };
         let settings = Arc::new(ArcSwap::from_pointee(settings()));
         let returns = Returns::new(parts.store.clone(), settings, Arc::new(Nobody));

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use restante_net::{Listener, ServerTls, Stream};
+use restante_smtp::Transcript;
 use restante_types::DomainMap;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -141,6 +142,7 @@ async fn trip_to(
             hop: Hop::literal(front.listener.local().unwrap(), None),
             connect_timeout: LIMIT,
             feed: office.owner.feed(),
+            transcript: Transcript::default(),
         })
         .await;
     let (store, domain) = office.close().await;

@@ -100,7 +100,8 @@ fn xclient_that_is_refused_leaves_the_session_ours() {
 #[test]
 fn the_conversation_is_kept_without_its_content() {
     let mut talk = Talk::new();
-    talk.session.record(Transcript::default());
+    let transcript = Transcript::default();
+    talk.session.record(transcript.clone());
     hear(&mut talk, &["220 primary.example", "250-primary.example", "250 SIZE 0"]);
     talk.events();
     let id = talk.send(1, "secret\r\n");
@@ -108,7 +109,8 @@ fn the_conversation_is_kept_without_its_content() {
     talk.content("secret\r\n");
     hear(&mut talk, &["554 5.7.1 spam"]);
     assert!(matches!(&talk.fates()[..], [(of, _)] if *of == id));
-    let lines = talk.session.take_transcript().unwrap().lines();
+    let lines = transcript.lines();
+    assert_eq!(transcript.refusal(), Some((Stage::Content, "554 5.7.1 spam".to_owned())));
     let shown: Vec<String> = lines
         .iter()
         .map(|(who, text)| {
