@@ -15,6 +15,11 @@ pub(crate) fn store_opened(domains: usize, messages: u64) {
     tracing::info!(event = "store_opened", domains, messages);
 }
 
+/// The log has not the segments it had when it was closed: what the index says is compared with what is there.
+pub(crate) fn segments_differ(expected: u64, found: u64) {
+    tracing::error!(event = "segments_differ", expected, found);
+}
+
 /// The last stop was not in order: what the log got since the last checkpoint is read.
 pub(crate) fn index_replaying(messages: u64) {
     tracing::info!(event = "index_replaying", messages);

@@ -61,11 +61,9 @@ impl Past {
         }
     }
 
-    /// Forgets what was over when the oldest message came; true if there was such a pause.
-    pub(crate) fn forget_before(&mut self, oldest: UnixMillis) -> bool {
-        let before = self.0.len();
+    /// Forgets what was over when the oldest message came.
+    pub(crate) fn forget_before(&mut self, oldest: UnixMillis) {
         self.0.retain(|pause| pause.until > oldest);
-        self.0.len() < before
     }
 }
 

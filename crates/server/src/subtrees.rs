@@ -10,22 +10,17 @@ use restante_types::{Domain, DomainMap};
 use crate::limits::{SUBTREE_AGE, SUBTREE_AGE_FACTOR, SUBTREE_PAGE};
 use crate::settings::HeldDomain;
 
-/// Counts for all configured domains with `subdomains = true`, taken in one walk over the queues when they are asked
-/// for and old: no message pays for more than a look into a table.
+/// Counts for the configured domains with `subdomains = true`, each taken in one walk over its own queues when it is
+/// asked for and old: no message pays for more than a look into a table.
 #[derive(Debug, Default)]
 pub(crate) struct Subtrees {
-    counted: Mutex<Option<Counted>>,
+    counted: Mutex<HashMap<Domain, Tree>>,
 }
 
 #[derive(Debug)]
-struct Counted {
+struct Tree {
     at: Instant,
     good_for: Duration,
-    trees: HashMap<Domain, Tree>,
-}
-
-#[derive(Debug, Default)]
-struct Tree {
     queues: HashSet<Domain>,
     bytes: u64,
 }
@@ -42,8 +37,7 @@ impl Subtrees {
         now: Instant,
     ) -> bool {
         let mut counted = self.lock();
-        let trees = fresh(&mut counted, store, domains, now);
-        let tree = trees.entry(top.clone()).or_default();
+        let tree = fresh(&mut counted, store, domains, top, now);
         let known = tree.queues.contains(queue);
         if !known && tree.queues.len() < most {
             return tree.queues.insert(queue.clone());
@@ -59,51 +53,46 @@ impl Subtrees {
         top: &Domain,
         now: Instant,
     ) -> u64 {
-        fresh(&mut self.lock(), store, domains, now).get(top).map_or(0, |tree| tree.bytes)
+        fresh(&mut self.lock(), store, domains, top, now).bytes
     }
 
     /// Forgets everything: the domains are others now.
     pub(crate) fn clear(&self) {
-        *self.lock() = None;
+        self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Counted>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Domain, Tree>> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The count of one of the configured domains; there are no more of them than are configured.
 fn fresh<'a>(
-    counted: &'a mut Option<Counted>,
+    counted: &'a mut HashMap<Domain, Tree>,
     store: &dyn QueueStore,
     domains: &DomainMap<HeldDomain>,
+    top: &Domain,
     now: Instant,
-) -> &'a mut HashMap<Domain, Tree> {
-    let good = counted.take().filter(|counted| now.duration_since(counted.at) < counted.good_for);
-    let good = good.unwrap_or_else(|| {
-        let started = Instant::now();
-        let trees = count(store, domains);
-        let good_for = SUBTREE_AGE.max(started.elapsed() * SUBTREE_AGE_FACTOR);
-        Counted { at: now, good_for, trees }
-    });
-    &mut counted.insert(good).trees
+) -> &'a mut Tree {
+    let good = counted.remove(top).filter(|tree| now.duration_since(tree.at) < tree.good_for);
+    let tree = good.unwrap_or_else(|| count(store, domains, top, now));
+    counted.entry(top.clone()).or_insert(tree)
 }
 
-fn count(store: &dyn QueueStore, domains: &DomainMap<HeldDomain>) -> HashMap<Domain, Tree> {
-    let mut trees: HashMap<Domain, Tree> = HashMap::new();
-    let mut after: Option<Domain> = None;
+fn count(store: &dyn QueueStore, domains: &DomainMap<HeldDomain>, top: &Domain, now: Instant) -> Tree {
+    let started = Instant::now();
+    let (mut queues, mut bytes, mut after) = (HashSet::new(), store.stats(top).bytes, None);
     loop {
-        let page = store.stats_page(after.as_ref(), SUBTREE_PAGE);
-        let Some(last) = page.last() else { return trees };
+        let page = store.queues_below(top, after.as_ref(), SUBTREE_PAGE);
+        let Some(last) = page.last() else { break };
         after = Some(last.domain.clone());
-        for stats in page {
-            let Some((top, _)) = domains.find(&stats.domain).filter(|(_, held)| held.subdomains) else {
-                continue;
-            };
-            let tree = trees.entry(top.clone()).or_default();
-            tree.bytes += stats.bytes;
-            if stats.domain != *top {
-                tree.queues.insert(stats.domain);
-            }
+        // What is configured itself, or stands below such a name, counts there.
+        let of_top = |name: &Domain| domains.find(name).is_some_and(|(configured, _)| configured == top);
+        for stats in page.into_iter().filter(|stats| of_top(&stats.domain)) {
+            bytes += stats.bytes;
+            queues.insert(stats.domain);
         }
     }
+    let good_for = SUBTREE_AGE.max(started.elapsed() * SUBTREE_AGE_FACTOR);
+    Tree { at: now, good_for, queues, bytes }
 }

@@ -65,11 +65,11 @@ pub(crate) fn add_queues_below<'a>(
     match target {
         EtrnTarget::Node(_) => {}
         EtrnTarget::Subtree(top) => {
-            add_made_queues(queues, settings, store, |name, _| is_within(name, top));
+            add_made_queues(queues, settings, store, [top], |_| true);
         }
         EtrnTarget::Group(name) => {
             let members = members(name, settings);
-            add_made_queues(queues, settings, store, |_, configured| members.contains(configured));
+            add_made_queues(queues, settings, store, members, |configured| members.contains(configured));
         }
     }
 }
@@ -91,35 +91,40 @@ pub(crate) fn queues_of_identity<'a>(
     let is_its = |rules: &DomainTurn| rules.identities.contains(identity);
     let configured = settings.domains.iter().filter(|(_, rules)| is_its(rules));
     let mut queues: Queues<'a> = configured.map(|(name, rules)| (name.clone(), rules)).collect();
-    if queues.values().any(|rules| rules.subdomains) {
-        let its =
-            |configured: &Domain| settings.domains.find(configured).is_some_and(|(_, rules)| is_its(rules));
-        add_made_queues(&mut queues, settings, store, |_, configured| its(configured));
-    }
+    let parents: Vec<Domain> =
+        queues.iter().filter(|(_, rules)| rules.subdomains).map(|(name, _)| name.clone()).collect();
+    let its = |configured: &Domain| settings.domains.find(configured).is_some_and(|(_, rules)| is_its(rules));
+    add_made_queues(&mut queues, settings, store, &parents, its);
     queues
 }
 
-/// Adds queues that exist in the store because a parent says `subdomains = true`.
-fn add_made_queues<'a>(
+/// Adds queues that exist in the store, below one of these names, because a parent says `subdomains = true` that is
+/// wanted.
+fn add_made_queues<'a, 'b>(
     queues: &mut Queues<'a>,
     settings: &'a TurnSettings,
     store: &dyn QueueStore,
-    wanted: impl Fn(&Domain, &Domain) -> bool,
+    tops: impl IntoIterator<Item = &'b Domain>,
+    wanted: impl Fn(&Domain) -> bool,
 ) {
-    let mut after: Option<Domain> = None;
-    for _ in 0..MAX_QUEUES_LOOKED_AT / PAGE {
-        let page = store.stats_page(after.as_ref(), PAGE);
-        let Some(last) = page.last() else { return };
-        after = Some(last.domain.clone());
-        for name in page.into_iter().map(|stats| stats.domain) {
-            if let Some((configured, rules)) = settings.domains.find(&name)
-                && wanted(&name, configured)
-            {
-                queues.insert(name, rules);
+    let mut left = MAX_QUEUES_LOOKED_AT;
+    for top in tops {
+        let mut after: Option<Domain> = None;
+        loop {
+            let page = store.queues_below(top, after.as_ref(), PAGE.min(left.max(1)));
+            let Some(last) = page.last() else { break };
+            if left == 0 {
+                return events::too_many_queues(MAX_QUEUES_LOOKED_AT);
+            }
+            left -= page.len();
+            after = Some(last.domain.clone());
+            for name in page.into_iter().map(|stats| stats.domain) {
+                if let Some((configured, rules)) = settings.domains.find(&name)
+                    && wanted(configured)
+                {
+                    queues.insert(name, rules);
+                }
             }
         }
-    }
-    if !store.stats_page(after.as_ref(), 1).is_empty() {
-        events::too_many_queues(MAX_QUEUES_LOOKED_AT);
     }
 }

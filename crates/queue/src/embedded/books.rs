@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::counts::Counts;
 use super::leases::Lease;
 use super::notes::{Notes, NotesFile};
-use super::tree::{InTree, is_below};
+use super::tree::InTree;
 use crate::clock::Clock;
 use crate::entry::EntryKey;
 use crate::error::StoreError;
@@ -279,7 +279,7 @@ impl State {
     ) -> Vec<DomainStats> {
         let from = InTree(after.unwrap_or(top).clone());
         let behind = self.tree.range((Bound::Excluded(from), Bound::Unbounded));
-        let below = behind.take_while(|InTree(domain)| is_below(domain, top));
+        let below = behind.take_while(|InTree(domain)| domain.is_below(top));
         below.take(limit).map(|InTree(domain)| self.stats(domain)).collect()
     }
 

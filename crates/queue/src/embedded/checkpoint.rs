@@ -15,7 +15,7 @@ use super::counts::Counts;
 use crate::log::LogPosition;
 
 const FILE: &str = "checkpoint";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +26,19 @@ pub(super) struct Checkpoint {
     pub(super) newest: QueueId,
     /// False while the index is being rebuilt: whatever is in it, it is to be rebuilt.
     pub(super) complete: bool,
-    /// The store was closed in order; then the counts of all domains are here.
-    pub(super) clean: Option<BTreeMap<Domain, Counts>>,
+    /// The store was closed in order.
+    pub(super) clean: Option<Clean>,
+}
+
+/// What a store that was closed in order knew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Clean {
+    /// The counts of all domains.
+    pub(super) counts: BTreeMap<Domain, Counts>,
+    /// Segments of the log: if there are others at the next start, somebody removed one, and the index is compared.
+    pub(super) segments: u64,
+    /// The ids that came, or ended, last.
+    pub(super) last: Vec<QueueId>,
 }
 
 impl Checkpoint {
@@ -68,7 +79,11 @@ mod tests {
             position: LogPosition { segment: 2, offset: 640 },
             newest: QueueId::MAX,
             complete: true,
-            clean: Some([("example.org".parse().unwrap(), Counts::default())].into()),
+            clean: Some(Clean {
+                counts: [("example.org".parse().unwrap(), Counts::default())].into(),
+                segments: 3,
+                last: vec![QueueId::MIN, QueueId::MAX],
+            }),
         };
         checkpoint.save(dir.path()).unwrap();
         assert_eq!(Checkpoint::load(dir.path()).unwrap().as_ref(), Some(&checkpoint));

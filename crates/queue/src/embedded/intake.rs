@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use restante_types::{DeliveryState, QueueId, UnixMillis};
+use restante_types::{DeliveryState, Domain, QueueId, UnixMillis};
 use tokio::sync::oneshot;
 
 use super::books::{Books, Condition};
@@ -25,11 +25,28 @@ pub(super) struct Intake {
     recent: Mutex<Recent>,
 }
 
-/// The ids accepted last.
-#[derive(Default)]
+/// The ids that were accepted, or whose entries ended, last: also a message that was delivered at once is recognised
+/// when it is handed in again.
 struct Recent {
     ids: HashSet<QueueId>,
     order: VecDeque<QueueId>,
+    /// Of the ids up to here, the index has to be asked too: they came before the store was opened, or were forgotten.
+    asked_up_to: QueueId,
+}
+
+/// What is known about an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Yes,
+    No,
+    /// The index knows, if anybody does.
+    Perhaps,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { ids: HashSet::new(), order: VecDeque::new(), asked_up_to: QueueId::MIN }
+    }
 }
 
 impl Recent {
@@ -39,11 +56,25 @@ impl Recent {
             return false;
         }
         self.order.push_back(id);
-        if self.order.len() > RECENT_IDS {
-            let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.ids.remove(&oldest));
+        if self.order.len() > RECENT_IDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+            self.asked_up_to = self.asked_up_to.max(oldest);
         }
         true
+    }
+
+    fn remember(&mut self, id: QueueId) {
+        self.add(id);
+    }
+
+    fn knows(&self, id: QueueId) -> Known {
+        match self.ids.contains(&id) {
+            true => Known::Yes,
+            false if id > self.asked_up_to => Known::No,
+            false => Known::Perhaps,
+        }
     }
 }
 
@@ -61,17 +92,32 @@ impl Intake {
         locked(&self.minter).mint(now)
     }
 
-    /// Later ids are greater than this one.
-    pub(super) fn saw(&self, id: QueueId) {
-        locked(&self.minter).saw(id);
+    /// What the log said when it was opened: the greatest id in it, and those that came, or ended, last.
+    pub(super) fn opened(&self, newest: QueueId, last: &[QueueId]) {
+        let mut minter = locked(&self.minter);
+        minter.saw(newest);
+        let mut recent = locked(&self.recent);
+        recent.asked_up_to = minter.newest();
+        last.iter().for_each(|id| recent.remember(*id));
+    }
+
+    /// Messages of which an entry ended.
+    pub(super) fn ended(&self, ids: &[QueueId]) {
+        let mut recent = locked(&self.recent);
+        ids.iter().for_each(|id| recent.remember(*id));
+    }
+
+    /// The ids that came, or ended, last.
+    pub(super) fn last(&self) -> Vec<QueueId> {
+        locked(&self.recent).order.iter().copied().collect()
     }
 
     pub(super) fn newest(&self) -> QueueId {
         locked(&self.minter).newest()
     }
 
-    fn knows(&self, id: QueueId) -> bool {
-        locked(&self.recent).ids.contains(&id)
+    fn knows(&self, id: QueueId) -> Known {
+        locked(&self.recent).knows(id)
     }
 
     /// Makes a group of messages visible, on the writer's thread, before anybody is told that they are stored.
@@ -173,7 +219,7 @@ impl Shared {
     pub(super) async fn accept(self: &Arc<Self>, message: NewMessage) -> Result<Receipt, StoreError> {
         check(&message)?;
         self.ready_for_mail(message.content.len())?;
-        if self.intake.knows(message.id) || self.knew(&message).await? {
+        if self.knows(&message).await? {
             return Ok(Receipt::new(message.id));
         }
         self.wait_for_room().await?;
@@ -182,14 +228,24 @@ impl Shared {
         done.await.map_err(|_| StoreError::Unavailable("the log is closed".to_owned()))?
     }
 
-    /// Whether the message was stored before this store was opened and is still there; later ones are known by their
-    /// ids, as long as they are among the last [`RECENT_IDS`].
-    async fn knew(self: &Arc<Self>, message: &NewMessage) -> Result<bool, StoreError> {
-        let Some(first) = message.destinations.first().filter(|_| message.id <= self.newest_at_open) else {
-            return Ok(false);
-        };
-        let key = EntryKey { domain: first.domain.clone(), id: message.id };
-        self.blocking(move |shared| Ok(shared.entry(&key)?.is_some())).await
+    /// Whether the message was stored before: it is there, in whatever state, or is one of the last [`RECENT_IDS`].
+    async fn knows(self: &Arc<Self>, message: &NewMessage) -> Result<bool, StoreError> {
+        match self.intake.knows(message.id) {
+            Known::Yes => return Ok(true),
+            Known::No => return Ok(false),
+            Known::Perhaps => {}
+        }
+        let key = |domain: &Domain| EntryKey { domain: domain.clone(), id: message.id };
+        let keys: Vec<_> = message.destinations.iter().map(|one| key(&one.domain)).collect();
+        self.blocking(move |shared| {
+            for key in &keys {
+                if shared.entry(key)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 
     /// An owner thread that is behind slows the senders down.
@@ -225,6 +281,9 @@ mod tests {
             assert!(recent.add(id(n)));
         }
         assert_eq!((recent.ids.len(), recent.order.len()), (RECENT_IDS, RECENT_IDS));
-        assert!(recent.add(id(0)), "the oldest was forgotten");
+        assert_eq!(recent.knows(id(0)), Known::Perhaps, "the oldest was forgotten");
+        assert_eq!(recent.knows(id(1)), Known::Yes);
+        assert_eq!(recent.knows(id(1 << 20)), Known::No);
+        assert!(recent.add(id(0)));
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use restante_types::QueueId;
 
 use super::books::{Books, Condition};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Clean};
 use super::desk::Desk;
 use super::intake::Intake;
 use super::notes::NotesFile;
@@ -52,7 +52,8 @@ pub(super) fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError>
     let newest = checkpoint.as_ref().map_or(QueueId::MIN, |checkpoint| checkpoint.newest);
     let intake = Arc::new(Intake::new(Arc::clone(&books), Arc::clone(&desk), newest));
     let (log, report) = open_log(&options, &intake)?;
-    intake.saw(report.newest.unwrap_or(QueueId::MIN));
+    let clean = checkpoint.as_ref().and_then(|last| last.clean.as_ref());
+    intake.opened(report.newest.unwrap_or(QueueId::MIN), clean.map_or(&report.last, |clean| &clean.last));
     let Found { index, plan, sequence } = find_index(&options, checkpoint.as_ref(), &log, &books)?;
     mark_unclean(&data_dir, plan, checkpoint, sequence, &log, &intake)?;
     let index = Arc::new(index);
@@ -140,8 +141,9 @@ fn take_existing(
     if sequence < last.sequence {
         return Err("it is older than the last checkpoint".to_owned());
     }
-    if let Some(counts) =
-        last.clean.as_ref().filter(|_| sequence == last.sequence && log.position() == last.position)
+    let untouched = sequence == last.sequence && log.position() == last.position;
+    if let Some(Clean { counts, segments, .. }) = last.clean.as_ref().filter(|_| untouched)
+        && as_many(*segments, log.segments())
     {
         let mut state = books.lock();
         for (domain, counts) in counts {
@@ -158,6 +160,14 @@ fn take_existing(
     let messages = counted.unwrap_or_else(|_| Err(IndexError("sled panicked while reading".to_owned())));
     events::index_replaying(messages.map_err(|error| error.to_string())?);
     Ok(Found { index, plan: Some(Plan::Replay(last.position)), sequence })
+}
+
+/// Whether the log has as many segments as when it was closed.
+fn as_many(expected: u64, found: u64) -> bool {
+    if found != expected {
+        events::segments_differ(expected, found);
+    }
+    found == expected
 }
 
 fn probe(options: &EmbeddedOptions, dir: &Path) -> Result<(), String> {

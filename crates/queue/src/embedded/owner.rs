@@ -1,22 +1,21 @@
 //! The thread that owns the index: it alone writes it, in batches, and makes it durable.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use restante_types::Domain;
+use restante_types::UnixMillis;
 
 use super::books::{Condition, Entries};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Clean};
 use super::counts::Counts;
 use super::desk::{Command, Leaving};
 use super::shared::Shared;
 use super::turn::{Turn, TurnError, changes};
 use crate::error::StoreError;
 use crate::events;
-use crate::index::{Index, IndexError};
+use crate::index::{EntryValue, Index, IndexError, Value, domain_range, read_entry_key};
 use crate::limits::{APPLY_AT_ENTRIES, APPLY_DELAY, CHECKPOINT_CHANGES, CHECKPOINT_EVERY, ENTRIES_PER_BATCH};
 use crate::log::LogPosition;
 
@@ -138,7 +137,10 @@ impl Owner {
         }
         let save_notes = turn.save_notes;
         let mut outcome = match turn.carry_out() {
-            Ok(()) => Ok(()),
+            Ok(ended) => {
+                shared.intake.ended(&ended);
+                Ok(())
+            }
             Err(TurnError::Log(error)) => Err(error),
             Err(TurnError::Index(error)) => return Err(error),
         };
@@ -152,6 +154,7 @@ impl Owner {
     }
 
     fn save_notes(&self) -> std::io::Result<()> {
+        self.forget_pauses();
         let notes = {
             let mut state = self.shared.books.lock();
             state.notes_dirty = false;
@@ -165,12 +168,29 @@ impl Owner {
         saved
     }
 
+    /// Pauses that were over when the oldest message of their domain came change nothing any more.
+    fn forget_pauses(&self) {
+        let paused: Vec<_> = {
+            let state = self.shared.books.lock();
+            let paused = state.domains.iter().filter(|(_, book)| !book.notes.pauses.is_empty());
+            paused.map(|(domain, _)| domain.clone()).collect()
+        };
+        for domain in paused {
+            // What cannot be read keeps its pauses.
+            let first = self.index.range(domain_range(&domain, None)).next().transpose();
+            let Ok(first) = first.and_then(|item| item.map(arrival).transpose()) else { continue };
+            let mut state = self.shared.books.lock();
+            let book = state.book(&domain);
+            match first {
+                Some(oldest) => book.notes.pauses.forget_before(oldest),
+                None if book.counts.entries() == 0 => book.notes.pauses.forget_before(UnixMillis::MAX),
+                None => {}
+            }
+        }
+    }
+
     /// Makes the index durable and says so; nothing is said while it is not complete.
-    fn checkpoint(
-        &mut self,
-        complete: bool,
-        clean: Option<BTreeMap<Domain, Counts>>,
-    ) -> Result<(), IndexError> {
+    fn checkpoint(&mut self, complete: bool, clean: Option<Clean>) -> Result<(), IndexError> {
         self.saved_at = self.shared.books.clock.monotonic();
         self.changes = 0;
         if self.shared.books.lock().notes_dirty {
@@ -196,19 +216,27 @@ impl Owner {
         let before = std::mem::replace(&mut self.shared.books.lock().condition, Condition::Closed);
         self.shared.log.close();
         let complete = before == Condition::Ready;
-        let closed = self.apply_fresh().and_then(|()| self.checkpoint(complete, self.clean_counts(complete)));
+        let closed = self.apply_fresh().and_then(|()| self.checkpoint(complete, self.clean(complete)));
         if let Err(error) = closed {
             events::index_failed(&error);
         }
     }
 
-    /// The counts to start with next time: only an index that was complete and compared is taken at its word.
-    fn clean_counts(&self, complete: bool) -> Option<BTreeMap<Domain, Counts>> {
+    /// What the next start may rest on: only an index that was complete and compared is taken at its word.
+    fn clean(&self, complete: bool) -> Option<Clean> {
+        let (segments, last) = (self.shared.log.segments(), self.shared.intake.last());
         let state = self.shared.books.lock();
         let counts = state.domains.iter().map(|(domain, book)| (domain.clone(), book.counts.clone()));
-        (complete && state.verified)
-            .then(|| counts.filter(|(_, counts)| *counts != Counts::default()).collect())
+        let counts = counts.filter(|(_, counts)| *counts != Counts::default());
+        (complete && state.verified).then(|| Clean { counts: counts.collect(), segments, last })
     }
+}
+
+/// No entry behind this one came before that.
+fn arrival((key, value): (Vec<u8>, Value)) -> Result<UnixMillis, IndexError> {
+    let key = read_entry_key(&key).ok_or_else(|| IndexError("a key that is none".to_owned()))?;
+    let entry = EntryValue::decode(key.id, value.as_ref())?;
+    Ok(entry.arrived.min(key.id.minted()))
 }
 
 fn drop_copies(copies: Vec<(crate::log::Place, u16)>) -> Command {

@@ -48,8 +48,16 @@ impl Shared {
             }
             let Some((_, id)) = read_time_key(&item?.0) else { continue };
             let key = EntryKey { domain: domain.clone(), id };
-            let Some(value) = self.entry(&key)?.filter(EntryValue::is_unreported) else { continue };
-            found.extend(self.show(key, &value)?);
+            let Some(mut value) = self.entry(&key)? else { continue };
+            // After a crash the index may not yet know what was concluded; who is told twice is told too much.
+            if let Ok(message) = self.log.read(value.place)
+                && message.id == id
+            {
+                value.adopt(&message.states, self.books.clock.wall());
+            }
+            if value.is_unreported() {
+                found.extend(self.show(key, &value)?);
+            }
         }
         Ok(found)
     }

@@ -29,12 +29,17 @@ fn settle(
     generation: u64,
     settlements: Vec<Settlement>,
 ) -> Result<(), StoreError> {
-    if turn.books.lock().current(domain, generation).is_none() {
-        return Err(StoreError::Fenced);
-    }
+    let fenced = turn.books.lock().current(domain, generation).is_none();
     let now = turn.now;
     let mut tally = Tally::default();
-    for settlement in settlements {
+    for mut settlement in settlements {
+        if fenced {
+            // What the next hop took is not to be sent again, whoever has the domain now.
+            settlement.outcomes.retain(|(_, outcome)| *outcome == Outcome::Delivered);
+            if settlement.outcomes.is_empty() {
+                continue;
+            }
+        }
         let key = EntryKey { domain: domain.clone(), id: settlement.id };
         // What was purged meanwhile has nothing left to record.
         if let Some(entry) = turn.entry(&key)? {
@@ -42,7 +47,7 @@ fn settle(
         }
     }
     turn.count(domain, generation, tally);
-    Ok(())
+    if fenced { Err(StoreError::Fenced) } else { Ok(()) }
 }
 
 /// Writes the outcomes of one attempt into its entry. What was delivered is delivered, whatever the operator did in

@@ -31,7 +31,6 @@ pub(super) struct Shared {
     /// Rung when there is room for further entries.
     pub(super) room: Notify,
     clock: Mutex<ClockWatch>,
-    pub(super) newest_at_open: QueueId,
     /// Damaged records found since start; of more than [`MAX_DAMAGE_LISTED`] the later ones are not told apart.
     damaged: Mutex<BTreeSet<Place>>,
 }
@@ -68,7 +67,6 @@ impl Shared {
         log: ContentLog,
         index: Arc<Index>,
     ) -> Self {
-        let newest_at_open = intake.newest();
         Self {
             books,
             desk,
@@ -77,7 +75,6 @@ impl Shared {
             index: RwLock::new(Some(index)),
             room: Notify::new(),
             clock: Mutex::new(ClockWatch::new()),
-            newest_at_open,
             damaged: Mutex::default(),
         }
     }

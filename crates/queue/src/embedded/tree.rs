@@ -20,7 +20,26 @@ impl PartialOrd for InTree {
     }
 }
 
-/// Whether a name ends in a dot and the other.
-pub(super) fn is_below(domain: &Domain, top: &Domain) -> bool {
-    domain.as_str().strip_suffix(top.as_str()).is_some_and(|above| above.ends_with('.'))
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ops::Bound;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_below_a_name_follows_it(names in proptest::collection::btree_set("[ab-]{1,2}(\\.[ab0-]{1,2}){0,3}", 1..30)) {
+            let names: Vec<Domain> = names.iter().filter_map(|name| name.parse().ok()).collect();
+            let tree: BTreeSet<_> = names.iter().cloned().map(InTree).collect();
+            for top in &names {
+                let behind = tree.range((Bound::Excluded(InTree(top.clone())), Bound::Unbounded));
+                let found: BTreeSet<_> =
+                    behind.take_while(|name| name.0.is_below(top)).map(|name| name.0.clone()).collect();
+                prop_assert_eq!(found, names.iter().filter(|name| name.is_below(top)).cloned().collect());
+            }
+        }
+    }
 }

@@ -169,8 +169,8 @@ impl<'a> Turn<'a> {
         self.edits.len()
     }
 
-    /// Does everything that was planned, in the order that survives.
-    pub(super) fn carry_out(mut self) -> Result<(), TurnError> {
+    /// Does everything that was planned, in the order that survives; returns the messages of which an entry ended.
+    pub(super) fn carry_out(mut self) -> Result<Vec<QueueId>, TurnError> {
         self.edits.retain(|_, edit| edit.before != edit.after);
         let marks = self.marks();
         if !marks.is_empty() {
@@ -189,7 +189,9 @@ impl<'a> Turn<'a> {
         for place in self.records_done() {
             self.log.forget(place);
         }
-        Ok(())
+        let is_done =
+            |edit: &Edit| edit.after.as_ref().is_some_and(|after| after.standing() == Standing::Done);
+        Ok(self.edits.iter().filter(|(_, edit)| is_done(edit)).map(|(key, _)| key.id).collect())
     }
 
     fn marks(&self) -> Vec<Mark> {

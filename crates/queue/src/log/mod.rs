@@ -159,6 +159,8 @@ pub(crate) struct OpenReport {
     pub(crate) damaged: Vec<DamagedRecord>,
     /// The largest id in the log: no smaller one may be minted.
     pub(crate) newest: Option<QueueId>,
+    /// The messages written last to segments that were not ended in order, done or not; at most [`RECENT_IDS`].
+    pub(crate) last: Vec<QueueId>,
 }
 
 /// Room on the file system, as last seen.
@@ -293,6 +295,11 @@ impl ContentLog {
     /// Everything before it has been handed to `on_durable`, which has returned. Ask before flushing the index.
     pub(crate) fn position(&self) -> LogPosition {
         self.shared.position()
+    }
+
+    /// How many segments there are.
+    pub(crate) fn segments(&self) -> u64 {
+        self.shared.segments().len() as u64
     }
 
     /// Whether mail can come in.

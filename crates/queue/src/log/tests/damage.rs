@@ -161,7 +161,7 @@ fn a_version_of_the_future_refuses_to_start_and_says_so() {
     octets[at + 60..at + 64].copy_from_slice(&crc.to_le_bytes());
     sim.plant(&path, &octets);
     let refused = Bench::open(&sim, small()).err().unwrap().to_string();
-    assert!(refused.contains("record version 2 is not known"), "{refused}");
+    assert!(refused.contains("record version 3 is not known"), "{refused}");
     assert!(matches!(log.read(place), Err(StoreError::Unavailable(_))));
 
     let (sim, number) = (SimDisk::default(), 7);
