@@ -1,6 +1,7 @@
 //! What the admin interface logs: one function per event.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use restante_queue::EntryKey;
@@ -36,6 +37,16 @@ pub(crate) fn ended(error: &io::Error) {
 /// A peer that may not.
 pub(crate) fn refused(peer: Peer, path: &str) {
     tracing::warn!(event = "admin_refused", uid = peer.uid, gid = peer.gid, path = %Printable::from(path));
+}
+
+/// Monitors are let in there.
+pub(crate) fn http_listening(address: SocketAddr) {
+    tracing::info!(event = "admin_http_listening", address = %address);
+}
+
+/// Somebody who may not asked over TCP.
+pub(crate) fn http_refused(client: SocketAddr, why: &'static str, path: &str) {
+    tracing::warn!(event = "admin_http_refused", client = %client, why, path = %Printable::from(path));
 }
 
 /// Whole domains were stopped or let go.

@@ -5,6 +5,7 @@
 
 mod events;
 mod handlers;
+mod http;
 mod limits;
 mod lines;
 mod listener;
@@ -17,6 +18,7 @@ mod server;
 mod socket;
 mod view;
 
+pub use http::{Http, Token};
 pub use metrics::{Became, Metrics, NOTICES_LABEL, OTHERS_LABEL, label};
 pub use operations::{DomainPolicy, Operations};
 pub use server::{AdminServer, Settings, StartError, start};

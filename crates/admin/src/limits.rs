@@ -36,3 +36,11 @@ pub(crate) const MAX_MESSAGE_ENTRIES: usize = 2000;
 pub(crate) const PREVIEW: usize = 10;
 /// Names listed in an error or a health report.
 pub(crate) const MAX_NAMES: usize = 20;
+/// How long to wait when the system has no descriptor left.
+pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Connections of monitors over TCP at a time.
+pub(crate) const HTTP_CONNECTIONS: usize = 16;
+/// A monitor's connection on which nothing moved for this long is closed.
+pub(crate) const HTTP_IDLE: Duration = Duration::from_secs(90);
+/// Octets of a token at least: 64 bits and more, however it is written.
+pub(crate) const MIN_TOKEN: usize = 16;

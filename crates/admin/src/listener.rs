@@ -14,11 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::events;
-use crate::limits::{IDLE, MAX_CONNECTIONS};
+use crate::limits::{AFTER_FAILURE, IDLE, MAX_CONNECTIONS};
 use crate::peer::Peer;
-
-/// How long to wait when the system has no descriptor left.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The socket with its slots.
 pub(crate) struct AdminListener {
@@ -33,10 +30,10 @@ impl AdminListener {
 }
 
 impl Listener for AdminListener {
-    type Io = IdleStream;
+    type Io = IdleStream<UnixStream>;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (IdleStream, Peer) {
+    async fn accept(&mut self) -> (Self::Io, Peer) {
         loop {
             let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the slots are never closed");
             let accepted = self.socket.accept().await;
@@ -65,15 +62,15 @@ impl Connected<IncomingStream<'_, AdminListener>> for Peer {
 }
 
 /// A connection that ends when nothing moved on it for too long.
-pub(crate) struct IdleStream {
-    stream: UnixStream,
+pub(crate) struct IdleStream<S> {
+    stream: S,
     deadline: Pin<Box<Sleep>>,
     patience: Duration,
     _slot: OwnedSemaphorePermit,
 }
 
-impl IdleStream {
-    fn new(stream: UnixStream, slot: OwnedSemaphorePermit, patience: Duration) -> Self {
+impl<S> IdleStream<S> {
+    pub(crate) fn new(stream: S, slot: OwnedSemaphorePermit, patience: Duration) -> Self {
         Self { stream, deadline: Box::pin(sleep(patience)), patience, _slot: slot }
     }
 
@@ -90,7 +87,7 @@ impl IdleStream {
     }
 }
 
-impl AsyncRead for IdleStream {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -101,7 +98,7 @@ impl AsyncRead for IdleStream {
     }
 }
 
-impl AsyncWrite for IdleStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, octets);
         self.watch(done, cx)

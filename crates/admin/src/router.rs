@@ -75,7 +75,7 @@ async fn gate(
     Err(Refusal::new(ErrorCode::NotAllowed, message))
 }
 
-async fn nowhere(request: Request) -> Refusal {
+pub(crate) async fn nowhere(request: Request) -> Refusal {
     let path = Printable::from(request.uri().path()).to_string();
     Refusal::new(ErrorCode::NotFound, format!("nothing answers {} {path} here", request.method()))
 }

@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::events;
+use crate::http::{self, Http, HttpListener};
 use crate::limits::STOP_PATIENCE;
 use crate::listener::AdminListener;
 use crate::operations::Operations;
@@ -27,6 +29,8 @@ pub struct Settings {
     pub group: String,
     /// The program's version, for `health`.
     pub version: String,
+    /// Where monitors are let in over TCP, if anywhere.
+    pub http: Option<Http>,
 }
 
 /// Why the interface did not start.
@@ -38,6 +42,15 @@ pub enum StartError {
     /// Something stands there that is no socket; it is left alone.
     #[error("{} is there and is no socket", .0.display())]
     NotASocket(PathBuf),
+    /// The address for monitors cannot be had.
+    #[error("monitors cannot be let in on {address}: {error}")]
+    Http {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
     /// The system said no.
     #[error("{}: {error}", path.display())]
     Io {
@@ -55,6 +68,8 @@ pub struct AdminServer {
     place: Place,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    /// The listener for monitors.
+    monitors: Option<(SocketAddr, JoinHandle<()>)>,
 }
 
 impl AdminServer {
@@ -64,13 +79,23 @@ impl AdminServer {
         self.place.path()
     }
 
+    /// Where monitors are let in, with the port that the kernel chose.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.monitors.as_ref().map(|(address, _)| *address)
+    }
+
     /// Removes the socket, ends open streams and waits a little for them.
     pub async fn stop(self) {
-        let Self { place, stop, mut serving } = self;
+        let Self { place, stop, mut serving, monitors } = self;
         drop(place);
         stop.send_replace(true);
         if timeout(STOP_PATIENCE, &mut serving).await.is_err() {
             serving.abort();
+        }
+        // What they read is there again in a moment.
+        if let Some((_, monitors)) = monitors {
+            monitors.abort();
         }
     }
 }
@@ -84,6 +109,10 @@ pub async fn start(
     store: Arc<dyn QueueStore>,
     operations: Arc<dyn Operations>,
 ) -> Result<AdminServer, StartError> {
+    let monitors = match settings.http {
+        Some(http) => Some(bind(http).await?),
+        None => None,
+    };
     let (listener, place) = socket::bind(&settings.socket, &settings.group)?;
     let (stop, stopping) = watch::channel(false);
     let access = Access { own: geteuid().as_raw(), group: place.group };
@@ -95,7 +124,12 @@ pub async fn start(
         stopping: stopping.clone(),
         scraping: Arc::new(Semaphore::new(1)),
     };
-    let service = router(Arc::new(shared)).into_make_service_with_connect_info::<Peer>();
+    let shared = Arc::new(shared);
+    let monitors = monitors.map(|(listener, address, http)| {
+        events::http_listening(address);
+        (address, tokio::spawn(http::serve(listener, http, Arc::clone(&shared))))
+    });
+    let service = router(shared).into_make_service_with_connect_info::<Peer>();
     let serve = axum::serve(AdminListener::new(listener), service);
     let serve = serve.with_graceful_shutdown(stopped(stopping));
     let serving = tokio::spawn(async move {
@@ -104,7 +138,15 @@ pub async fn start(
         }
     });
     events::listening(place.path());
-    Ok(AdminServer { place, stop, serving })
+    Ok(AdminServer { place, stop, serving, monitors })
+}
+
+async fn bind(http: Http) -> Result<(HttpListener, SocketAddr, Http), StartError> {
+    let address = http.address;
+    let failed = |error| StartError::Http { address, error };
+    let listener = HttpListener::bind(address).await.map_err(failed)?;
+    let local = listener.address().map_err(failed)?;
+    Ok((listener, local, http))
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -28,6 +28,8 @@ pub const RESTORE: &str = "/v1/restore";
 pub const BACKUP: &str = "/v1/backup";
 /// `GET`: what a monitor counts and measures, as OpenMetrics text.
 pub const METRICS: &str = "/metrics";
+/// `GET`: [`HEALTH`], where it is asked over TCP.
+pub const HTTP_HEALTH: &str = "/health";
 /// `GET`: the effective configuration, redacted, as TOML.
 pub const CONFIG: &str = "/v1/config";
 

@@ -143,7 +143,11 @@ async fn domains(
             continue;
         }
         let changed = if verb == Verb::Hold {
-            shared.store.hold_domain(domain, HoldOrder::new(HoldKind::Operator, &*reason)).await.map(|()| true)
+            shared
+                .store
+                .hold_domain(domain, HoldOrder::new(HoldKind::Operator, &*reason))
+                .await
+                .map(|()| true)
         } else {
             shared.store.release_domain(domain).await
         }?;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use restante_api::AlarmView;
 use restante_queue::{DomainStats, Health, IndexHealth, IntakeHealth, QueueStore};
@@ -118,7 +118,11 @@ fn each(
     Ok(())
 }
 
-fn put<const N: usize>(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str); N], value: f64) -> fmt::Result {
+fn put<const N: usize>(
+    metric: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str); N],
+    value: f64,
+) -> fmt::Result {
     ConstGauge::new(value).encode(metric.encode_family(labels)?)
 }
 
@@ -143,11 +147,18 @@ impl Snapshot {
         };
         let messages = ("queue_messages", "Messages that wait to be collected", None);
         each(encoder, messages, of(|sum, _| float(sum.messages)))?;
-        each(encoder, ("queue", "Octets of their content", Some(Unit::Bytes)), of(|sum, _| float(sum.bytes)))?;
-        let age = ("queue_oldest_age", "How long the oldest of them has waited; 0 where none waits", Some(Unit::Seconds));
-        let waited = |sum: &Sum, now: UnixMillis| {
-            sum.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64())
-        };
+        each(
+            encoder,
+            ("queue", "Octets of their content", Some(Unit::Bytes)),
+            of(|sum, _| float(sum.bytes)),
+        )?;
+        let age = (
+            "queue_oldest_age",
+            "How long the oldest of them has waited; 0 where none waits",
+            Some(Unit::Seconds),
+        );
+        let waited =
+            |sum: &Sum, now: UnixMillis| sum.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
         each(encoder, age, of(waited))?;
         let held = ("queue_held", "1 where a stop keeps mail from leaving", None);
         each(encoder, held, of(|sum, _| f64::from(u8::from(sum.held))))?;
@@ -162,7 +173,8 @@ impl Snapshot {
     }
 
     fn open_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let domain_of = |alarm: &AlarmView| alarm.domain.as_ref().map(ToString::to_string).unwrap_or_default();
+        let domain_of =
+            |alarm: &AlarmView| alarm.domain.as_ref().map(ToString::to_string).unwrap_or_default();
         let open: BTreeSet<(&str, String)> =
             self.alarms.iter().map(|alarm| (alarm.event.as_str(), domain_of(alarm))).collect();
         let help = "1 while the alarm is open; those of the server as a whole have no domain";
@@ -196,8 +208,13 @@ impl Snapshot {
         let damaged = ("damaged_records", "Damaged records found since the start", None);
         single(encoder, damaged, float(self.health.damaged))?;
         let doubted = f64::from(u8::from(self.health.clock_doubted));
-        single(encoder, ("clock_doubted", "1 while nothing expires because the clock jumped", None), doubted)?;
-        let mut metric = encoder.encode_descriptor("build", "The version that runs", None, MetricType::Info)?;
+        single(
+            encoder,
+            ("clock_doubted", "1 while nothing expires because the clock jumped", None),
+            doubted,
+        )?;
+        let mut metric =
+            encoder.encode_descriptor("build", "The version that runs", None, MetricType::Info)?;
         metric.encode_info(&[("version", self.version.as_str())])
     }
 }

@@ -89,7 +89,8 @@ impl Metrics {
             registry.register(name, help, family.clone());
             family
         };
-        let accepted = one("accepted_messages", "Messages accepted, counted once for each domain they are held for");
+        let accepted =
+            one("accepted_messages", "Messages accepted, counted once for each domain they are held for");
         let accepted_bytes = one("accepted_bytes", "Octets of the content of accepted messages");
         let delivered = one("delivered_recipients", "Recipients that the next hop took");
         let deferred = one("deferred_recipients", "Attempts after which a recipient stays");
@@ -126,8 +127,7 @@ impl Metrics {
     /// These domains are configured: their counters exist from now on, as 0, and those of others go.
     pub fn keep<'a>(&self, configured: impl IntoIterator<Item = &'a Domain>) {
         let fixed = [NOTICES_LABEL, OTHERS_LABEL].map(str::to_owned);
-        let wanted: BTreeSet<String> =
-            configured.into_iter().map(ToString::to_string).chain(fixed).collect();
+        let wanted: BTreeSet<String> = configured.into_iter().map(ToString::to_string).chain(fixed).collect();
         let mut known = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
         for family in self.by_domain() {
             for gone in known.difference(&wanted) {

@@ -60,11 +60,19 @@ async fn thousands_of_domains_come_in_order_and_once() {
 #[tokio::test]
 async fn one_domain_or_a_helpful_word() {
     let bench = Bench::new().await;
-    bench.store.hold_domain(&domain("example.org"), HoldOrder::new(HoldKind::Operator, "moving")).await.unwrap();
+    bench
+        .store
+        .hold_domain(&domain("example.org"), HoldOrder::new(HoldKind::Operator, "moving"))
+        .await
+        .unwrap();
     let status = bench.client.domain(&domain("example.org")).await.unwrap();
     let hold = status.hold.unwrap();
     assert_eq!((status.held, hold.kind.as_str(), hold.reason.as_str()), (true, "operator", "moving"));
-    bench.store.hold_domain(&domain("example.com"), HoldOrder::new(HoldKind::Misrouted, "leads to us")).await.unwrap();
+    bench
+        .store
+        .hold_domain(&domain("example.com"), HoldOrder::new(HoldKind::Misrouted, "leads to us"))
+        .await
+        .unwrap();
     let status = bench.client.domain(&domain("example.com")).await.unwrap();
     assert_eq!((status.held, status.hold.unwrap().kind.as_str()), (false, "misrouted"));
     let (code, message) = refusal(bench.client.domain(&domain("nowhere.example")).await);

@@ -61,7 +61,11 @@ async fn progress_is_shown_until_the_drain_ends() {
 #[tokio::test]
 async fn several_domains_end_each_in_its_way() {
     let bench = Bench::new().await;
-    bench.store.hold_domain(&domain("example.com"), HoldOrder::new(HoldKind::Operator, "moving")).await.unwrap();
+    bench
+        .store
+        .hold_domain(&domain("example.com"), HoldOrder::new(HoldKind::Operator, "moving"))
+        .await
+        .unwrap();
     let (events, end) = all(bench.client.flush(&request(&["example.com", "push.example"])).await).await;
     let FlushEvent::Refused { reason, .. } = &events[0] else { panic!("a stopped domain is not flushed") };
     assert_eq!(reason, "stopped (operator: moving); `restante release example.com` first");

@@ -58,6 +58,7 @@ impl House {
             socket: dir.path().join("admin.sock"),
             group: "no-such-group-here".to_owned(),
             version: "1".to_owned(),
+            http: None,
         };
         let program = Arc::new(Program(Arc::clone(&store)));
         let admin = start(settings, Arc::clone(&store) as Arc<dyn QueueStore>, program).await.unwrap();
@@ -78,7 +79,8 @@ impl House {
         let destination = |(index, name): (usize, &&str)| Destination {
             domain: domain(name),
             recipients: vec![u16::try_from(index).unwrap()],
-            first_attempt: None, dead: false,
+            first_attempt: None,
+            dead: false,
         };
         let mut buffer = self.store.begin_content();
         for piece in content.chunks(100_000) {

@@ -22,7 +22,11 @@ async fn health_tells_the_condition() {
     bench.store.add("example.org", 1);
     let health = bench.client.health().await.unwrap();
     assert_eq!((health.status, health.messages, health.version.as_str()), (Level::Ok, 1, "1.2.3"));
-    bench.store.hold_domain(&domain("gone.example"), HoldOrder::new(HoldKind::Orphaned, "not configured")).await.unwrap();
+    bench
+        .store
+        .hold_domain(&domain("gone.example"), HoldOrder::new(HoldKind::Orphaned, "not configured"))
+        .await
+        .unwrap();
     bench.store.state().health.index = IndexHealth::Rebuilding { done: 1, total: 4 };
     let health = bench.client.health().await.unwrap();
     assert_eq!(

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use restante_queue::{
-    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress, DrainReport,
-    DrainRequests, Entry, EntryKey, Filter, Health, HoldNote, HoldOrder, IndexHealth, IntakeHealth, LastDrain,
-    LeaseAnswer, ListPage, NewMessage, QueueStore, Receipt, RecipientStatus, Scope, SealedContent,
-    Settlement, Started, StoreError, Work,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress,
+    DrainReport, DrainRequests, Entry, EntryKey, Filter, Health, HoldNote, HoldOrder, IndexHealth,
+    IntakeHealth, LastDrain, LeaseAnswer, ListPage, NewMessage, QueueStore, Receipt, RecipientStatus, Scope,
+    SealedContent, Settlement, Started, StoreError, Work,
 };
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, Envelope, Notify, QueueId, Recipient, Reply, Ret, ReversePath,
@@ -115,7 +115,8 @@ impl FakeStore {
             tls: None,
         };
         let last_reply = Some(Reply::new(450, (4, 2, 1), "later"));
-        let status = RecipientStatus { index: 0, mailbox, state: DeliveryState::Deferred, attempts: 3, last_reply };
+        let status =
+            RecipientStatus { index: 0, mailbox, state: DeliveryState::Deferred, attempts: 3, last_reply };
         let entry = Entry {
             key: key.clone(),
             envelope: Arc::new(envelope),

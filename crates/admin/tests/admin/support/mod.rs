@@ -85,6 +85,7 @@ impl Bench {
             socket: dir.path().join("run/admin.sock"),
             group: "no-such-group-here".to_owned(),
             version: "1.2.3".to_owned(),
+            http: None,
         };
         let program = Arc::new(Program { store: Arc::clone(&store), domains });
         let admin = start(settings, Arc::clone(&store) as Arc<dyn QueueStore>, program).await.unwrap();
