@@ -74,8 +74,8 @@ impl Returns {
         let held = store.held_domains().into_iter();
         let owed: BTreeSet<Domain> =
             held.filter(|(_, note)| note.kind == HoldKind::Circuit).map(|(domain, _)| domain).collect();
-        let open = || Memory { breaker: Breaker::Open, ..Memory::default() };
-        let memories = owed.iter().map(|domain| (domain.clone(), Arc::new(Mutex::new(open())))).collect();
+        let open = |domain: &Domain| (domain.clone(), Arc::new(Mutex::new(Memory::open())));
+        let memories = owed.iter().map(open).collect();
         let inside = Inside {
             store,
             settings,

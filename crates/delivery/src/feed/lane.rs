@@ -10,6 +10,7 @@ use super::ahead::Ahead;
 use super::state::{Head, State, Step};
 use super::{AheadBudget, FeedParts, LaneEnd, Room, Source};
 use crate::Clock;
+use crate::notice::Clerk;
 use crate::retry::RetryList;
 use crate::returns::{Conduct, Watch};
 
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     /// the room of drains that are faster.
     reads_ahead: bool,
     pub(super) changed: Arc<Notify>,
+    pub(super) clerk: Clerk,
 }
 
 impl Shared {
@@ -45,6 +47,7 @@ impl Shared {
             budget: parts.budget.clone(),
             reads_ahead,
             changed,
+            clerk: parts.clerk.clone(),
         }
     }
 

@@ -51,6 +51,7 @@ impl Shared {
         }
         let mut state = self.state();
         for settlement in batch.drain(..) {
+            self.clerk.settled(&self.domain, &settlement);
             state.forget(settlement.id);
         }
     }

@@ -35,6 +35,11 @@ pub(super) enum Breaker {
 }
 
 impl Memory {
+    /// Of a domain that was stopped by its circuit before the start.
+    pub(super) fn open() -> Self {
+        Self { breaker: Breaker::Open, ..Self::default() }
+    }
+
     /// A drain begins; `oldest` is the arrival of the oldest message that waits. True if its first message goes alone.
     ///
     /// A return is the first drain after one that found nobody, or after an open circuit. A primary that asks for its

@@ -37,7 +37,7 @@ fn id(number: u8) -> QueueId {
 }
 
 fn filled(numbers: &[u8]) -> State {
-    let mut state = State::new(DrainCause::Etrn);
+    let mut state = State::new(DrainCause::Etrn, None);
     assert!(state.wants_page().is_some());
     state.page_read(numbers.iter().map(|number| work(*number)).collect());
     state
@@ -46,7 +46,7 @@ fn filled(numbers: &[u8]) -> State {
 fn next(state: &mut State, room: Room) -> Option<QueueId> {
     match state.step(room) {
         Step::Take(work) => Some(work.id),
-        Step::Nothing | Step::Wait => None,
+        Step::Nothing | Step::Wait | Step::Until(_) => None,
     }
 }
 
