@@ -19,7 +19,7 @@ use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
 use crate::limits::{LAST_SETTLE, TURNED_WAITING};
 use crate::news::Witness;
-use crate::notice::{Letter, PostError, PostRoom};
+use crate::notice::{Clerk, Delayed, Letter, Notifier, PostError, PostRoom};
 use crate::requester::Requesters;
 use crate::resolve::Lookup;
 use crate::returns::Returns;
@@ -62,6 +62,9 @@ pub struct Delivery {
     returns: Returns,
     _book_keeper: Task,
     _housekeeping: Task,
+    _notifier: Task,
+    _delayed: Task,
+    clerk: Clerk,
     _releases: Task,
 }
 
@@ -88,11 +91,13 @@ impl Delivery {
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let why = WhyBook::default();
         let returns = Returns::new(store.clone(), settings.clone(), witness.clone());
+        let clerk = Clerk::new(post_room.clone());
         let housekeeping = Housekeeping {
             store: store.clone(),
             settings: settings.clone(),
             clock: clock.clone(),
             returns: returns.clone(),
+            clerk: clerk.clone(),
         };
         let context = Arc::new(Context {
             store,
@@ -106,6 +111,7 @@ impl Delivery {
             unreached: unreached.clone(),
             why: why.clone(),
             returns: returns.clone(),
+            clerk: clerk.clone(),
             stop: stopped,
         });
         let (door, calls) = mpsc::channel(TURNED_WAITING);
@@ -123,6 +129,9 @@ impl Delivery {
             dispatcher: Task(tokio::spawn(Dispatcher::new(context).run(requests))),
             _book_keeper: Task(book_keeper),
             _housekeeping: Task(tokio::spawn(housekeeping.run())),
+            _notifier: Task(tokio::spawn(Notifier::new(clerk.clone(), returns.clone()).run())),
+            _delayed: Task(tokio::spawn(Delayed::new(clerk.clone()).run())),
+            clerk,
             _releases: Task(tokio::spawn(returns.keep_releasing())),
         }
     }
@@ -176,6 +185,7 @@ impl Delivery {
     pub fn reloaded(&self) {
         self.lookup.reload();
         self.book.reloaded();
+        self.clerk.look_again();
     }
 
     /// Takes up nothing more and lets what is under way finish, for at most `grace`; then connections are dropped.

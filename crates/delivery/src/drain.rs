@@ -18,6 +18,7 @@ use crate::carrier::{Carrier, Certificates};
 use crate::events;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
+use crate::notice::Clerk;
 use crate::news::{News, Witness};
 use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
@@ -65,6 +66,7 @@ pub(crate) struct Context {
     /// Told of attempts that failed, for `restante why`.
     pub(crate) why: WhyBook,
     pub(crate) returns: Returns,
+    pub(crate) clerk: Clerk,
     pub(crate) stop: watch::Receiver<Stop>,
 }
 
@@ -216,7 +218,9 @@ impl Drain<'_> {
             let before = owner.tally();
             let trouble = fleet.travel(&mut |hop| self.returned(hop)).await;
             if let Some(Trouble { ourselves: true, reply }) = trouble {
-                return Ending::Misrouted(reply.to_string());
+                // Notices to such a place are tried until they are too old; nobody needs to act.
+                let notices = self.domain.notices_to().is_some();
+                return if notices { Ending::unreached(reply) } else { Ending::Misrouted(reply.to_string()) };
             }
             // Others of the fleet may have carried what a broken one put back.
             if !owner.has_more().await {
@@ -304,7 +308,7 @@ impl Ending {
 impl Context {
     fn feed_parts(&self, cause: DrainCause) -> FeedParts {
         let (store, clock, budget) = (self.store.clone(), self.clock.clone(), self.ahead.clone());
-        FeedParts { store, cause, clock, budget }
+        FeedParts { store, cause, clock, budget, clerk: self.clerk.clone() }
     }
 
     async fn end(&self, lease: DomainLease, report: DrainReport) {

@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Clock;
 use crate::limits::{HEAD, OUTCOMES_AHEAD};
+use crate::notice::Clerk;
 use crate::retry::RetryList;
 use crate::returns::{Conduct, Gate};
 use crate::unreached::Reach;
@@ -62,6 +63,7 @@ pub(crate) struct FeedParts {
     pub(crate) cause: DrainCause,
     pub(crate) clock: Clock,
     pub(crate) budget: AheadBudget,
+    pub(crate) clerk: Clerk,
 }
 
 /// A domain to be fed from.
@@ -207,6 +209,11 @@ impl Feed {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.inside.is_paused() || self.inside.lanes.iter().all(|lane| lane.shared.is_stopped())
+    }
+
+    /// Who is told what somebody may have to be told of.
+    pub(crate) fn clerk(&self) -> &Clerk {
+        &self.inside.lanes[0].shared.clerk
     }
 
     /// Turns true when the connection is to end at once, whatever is under way on it.

@@ -13,6 +13,7 @@ use crate::limits::{
     HOUSEKEEPING_CALLS, HOUSEKEEPING_DOMAINS, HOUSEKEEPING_ENTRIES, HOUSEKEEPING_INTERVAL,
     HOUSEKEEPING_PAUSE, RESTORABLE,
 };
+use crate::notice::Clerk;
 use crate::returns::Returns;
 use crate::settings::DeliverySettings;
 
@@ -22,6 +23,7 @@ pub(crate) struct Housekeeping {
     pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(crate) clock: Clock,
     pub(crate) returns: Returns,
+    pub(crate) clerk: Clerk,
 }
 
 impl Housekeeping {
@@ -92,6 +94,7 @@ impl Housekeeping {
                 break;
             }
             expired += keys.len() as u64;
+            keys.into_iter().for_each(|key| self.clerk.parked(key));
             sleep(HOUSEKEEPING_PAUSE).await;
         }
         if expired > 0 {

@@ -178,3 +178,14 @@ pub const RETURN_WAKES: usize = 16;
 pub const RELEASE_PAGE: usize = 128;
 /// Until a release that failed, or that a drain was still in the way of, is tried again.
 pub const RELEASE_PAUSE: Duration = Duration::from_secs(5);
+/// Entries whose failure somebody is to be told of, and as many refusals whose circumstances are remembered. What finds
+/// no room is found in the store.
+pub const NOTED: usize = 10_000;
+/// Entries read at once for notices.
+pub const NOTICES_PAGE: usize = 64;
+/// How soon what had to wait is looked at again: a stop was lifted, a sample is complete.
+pub const NOTICES_LATER: Duration = Duration::from_secs(10);
+/// How often everything parked is looked through, whatever was said.
+pub const NOTICES_ROUND: Duration = Duration::from_secs(15 * 60);
+/// Pages of one domain's mail looked at for delays in one round; more wait for the next.
+pub const DELAYED_PAGES: usize = 64;

@@ -121,7 +121,11 @@ pub async fn find(
             });
             pinned(&us, hops.take(ADDRESSES).collect(), Some(found.ttl))
         }
-        NextHop::Mx => by_mx(lookup, &us, domain).await,
+        NextHop::Mx => match domain.notices_to() {
+            // Nobody hired us to hold notices: what they lead to is tried until they are too old.
+            Some(to) => by_mx(lookup, &us, &to).await.map_err(|error| NoRoute::Later(error.to_string())),
+            None => by_mx(lookup, &us, domain).await,
+        },
     }
 }
 

@@ -105,11 +105,16 @@ pub(super) fn date(time: UnixMillis) -> String {
 /// Appends the fields and the text of a `text/plain` part, or of a message that is nothing more. Plain lines go as they
 /// are, others in quoted-printable (RFC 2045 6.7), so that 7 bits are enough for every text.
 pub(super) fn text_part(out: &mut String, text: &str) {
-    let text: String = text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect();
+    let text: String =
+        text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect();
     let plain = text.lines().all(|line| line.is_ascii() && line.len() <= 78);
     let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
     let _ = write!(out, "Content-Type: text/plain; charset={charset}\r\n");
-    out.push_str(if plain { "Content-Transfer-Encoding: 7bit\r\n\r\n" } else { "Content-Transfer-Encoding: quoted-printable\r\n\r\n" });
+    out.push_str(if plain {
+        "Content-Transfer-Encoding: 7bit\r\n\r\n"
+    } else {
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    });
     for line in text.lines() {
         if plain {
             out.push_str(line);
@@ -157,7 +162,10 @@ mod tests {
         let hostile = "a\r\nBcc: victim@example.net\r\n\r\nbody\0\u{85}\u{2028}";
         for field in [written(|out| field(out, "X", hostile)), written(|out| utf8_field(out, "X", hostile))] {
             assert_eq!(field.matches("\r\n").count(), 1, "{field:?}");
-            assert!(field.starts_with("X: a??Bcc: victim@example.net????body") && field.is_ascii() == !field.contains('\u{2028}'));
+            assert!(
+                field.starts_with("X: a??Bcc: victim@example.net????body")
+                    && field.is_ascii() == !field.contains('\u{2028}')
+            );
         }
     }
 

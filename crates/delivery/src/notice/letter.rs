@@ -67,7 +67,8 @@ mod tests {
         };
         let id = QueueId::from_bytes([1; 16]);
         let hostname = "mx2.example.net".parse().unwrap();
-        let text = letter.write(Sender { hostname: &hostname, name: None, id, now: UnixMillis(1_800_000_000_000) });
+        let text =
+            letter.write(Sender { hostname: &hostname, name: None, id, now: UnixMillis(1_800_000_000_000) });
         let expected = "From: \"Mail Delivery System\" <MAILER-DAEMON@mx2.example.net>\r\n\
             Reply-To: postmaster@mx2.example.net\r\n\
             To: postmaster@example.org\r\n\

@@ -5,12 +5,26 @@
 //! (`example.net.notices.invalid`), and leaves by the ordinary machinery. It comes from `<>`, so that none is ever
 //! written about it (RFC 3461 6.1).
 
+mod clerk;
+mod compose;
+mod delayed;
 mod header;
 mod letter;
+mod notifier;
+mod original;
+mod policy;
 mod post;
+mod relayed;
+mod returned;
+mod status;
 mod template;
+mod words;
+mod write;
 
+pub(crate) use clerk::Clerk;
+pub(crate) use delayed::Delayed;
 pub use letter::Letter;
+pub(crate) use notifier::Notifier;
 pub use post::{PostError, PostRoom};
 pub use template::{MAX_TEMPLATE, Template, TemplateError, TemplateKind, Templates};
 

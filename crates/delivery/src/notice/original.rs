@@ -64,7 +64,8 @@ impl Original {
     fn field(&self, name: &str) -> Option<String> {
         let mut lines = self.header().split(|octet| *octet == b'\n').map(|line| line.trim_ascii_end());
         let is_named = |line: &&[u8]| {
-            let named = line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()));
+            let named =
+                line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()));
             named && line[name.len()..].trim_ascii_start().starts_with(b":")
         };
         let first = lines.find(is_named)?;
@@ -120,7 +121,10 @@ mod tests {
     fn the_header_is_what_stands_before_the_empty_line() {
         let text = b"A: b\r\n c\r\n\r\nSubject: body\r\n";
         let headers = Original::new(text.to_vec(), false);
-        assert_eq!((headers.header(), headers.content(), headers.subject()), (&text[..10], &text[..10], None));
+        assert_eq!(
+            (headers.header(), headers.content(), headers.subject()),
+            (&text[..10], &text[..10], None)
+        );
         let whole = Original::new(text.to_vec(), true);
         assert_eq!((whole.header(), whole.content()), (&text[..10], &text[..]));
         assert_eq!(original("\r\nSubject: body\r\n").header(), b"");
@@ -141,7 +145,8 @@ mod tests {
     // [3834-3.1.5]
     #[test]
     fn only_a_proper_message_id_is_repeated() {
-        for bad in ["a@b", "<a b@c>", "<a@b> <c@d>", "<a@b>\r\n <c@d>", "<ab>", "<a@b\u{7}>", "<ü@b>", "<>"] {
+        for bad in ["a@b", "<a b@c>", "<a@b> <c@d>", "<a@b>\r\n <c@d>", "<ab>", "<a@b\u{7}>", "<ü@b>", "<>"]
+        {
             assert_eq!(original(&format!("Message-ID: {bad}\r\n\r\n")).message_id(), None, "{bad:?}");
         }
         let long = format!("Message-ID: <{}@b>\r\n\r\n", "a".repeat(250));

@@ -63,8 +63,12 @@ impl PostRoom {
         let name = settings.notices.from_name.as_deref();
         let text = letter.write(Sender { hostname: &settings.hostname, name, id, now });
         let to = letter.to.clone();
-        self.hand_in(&settings, Written { id, to, content: text.into_bytes(), body: Body::SevenBit, dead: false }, now)
-            .await?;
+        self.hand_in(
+            &settings,
+            Written { id, to, content: text.into_bytes(), body: Body::SevenBit, dead: false },
+            now,
+        )
+        .await?;
         Ok(id)
     }
 

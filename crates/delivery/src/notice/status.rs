@@ -2,8 +2,8 @@
 //! (RFC 6533) where an address needs it and its reader can take it.
 
 use restante_types::{
-    ClientFacts, Domain, EnhancedStatusCode, MailboxHost, Mailbox, Printable, QueueId, Recipient, Reply, Severity,
-    UnixMillis, Xtext,
+    ClientFacts, Domain, EnhancedStatusCode, Mailbox, MailboxHost, Printable, QueueId, Recipient, Reply,
+    Severity, UnixMillis, Xtext,
 };
 
 use super::header;
@@ -160,8 +160,10 @@ fn unitext(coded: &str) -> Option<String> {
     let (mut out, mut rest) = (String::new(), coded);
     while let Some((before, behind)) = rest.split_once("\\x{") {
         let (digits, behind) = behind.split_once('}')?;
-        let is_point = (2..=6).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?).filter(|c| is_point && !c.is_control())?;
+        let is_point =
+            (2..=6).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let c =
+            char::from_u32(u32::from_str_radix(digits, 16).ok()?).filter(|c| is_point && !c.is_control())?;
         out.push_str(before);
         out.push(c);
         rest = behind;
@@ -176,7 +178,9 @@ fn decoded(xtext: &str) -> String {
     let mut rest = xtext.as_bytes();
     while let [first, tail @ ..] = rest {
         let hex = match (first, tail) {
-            (b'+', [high, low, ..]) => std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()),
+            (b'+', [high, low, ..]) => {
+                std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            }
             _ => None,
         };
         octets.push(hex.unwrap_or(*first));

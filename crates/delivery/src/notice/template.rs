@@ -213,7 +213,10 @@ mod tests {
     fn places_are_filled_in_and_braces_stay() {
         assert_eq!(filled("To {recipients}: {reason}"), "To <recipients>: <reason>\n");
         assert_eq!(filled("a {{b}} {domain}{sender}\r\nc"), "a {b} <domain><sender>\nc\n");
-        assert_eq!(filled("\u{feff}ü\t{hostname} {arrived} {expires} {subject}"), "ü\t<hostname> <arrived> <expires> <subject>\n");
+        assert_eq!(
+            filled("\u{feff}ü\t{hostname} {arrived} {expires} {subject}"),
+            "ü\t<hostname> <arrived> <expires> <subject>\n"
+        );
     }
 
     #[test]

@@ -22,12 +22,18 @@ use tokio::io::DuplexStream;
 use super::now;
 use super::round::{Round, RoundEnd};
 use crate::news::Nobody;
-use crate::notice::NoticeSettings;
+use crate::notice::{Clerk, NoticeSettings, PostRoom};
 use crate::returns::Returns;
 use crate::settings::DeliverySettings;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use primary::Primary;
 use store::{FakeStore, Row, content};
+
+/// Whoever writes notices, without a house around it.
+fn clerk(store: &FakeStore) -> Clerk {
+    let settings = Arc::new(ArcSwap::from_pointee(settings()));
+    Clerk::new(PostRoom::new(Arc::new(store.clone()), settings, Arc::new(|| UnixMillis::EPOCH)))
+}
 
 /// A drain of `example.org` with a queue in memory.
 struct Office {
