@@ -1,24 +1,27 @@
 //! Questions to the DNS, behind a small trait so that tests bring their own answers.
+//!
+//! Answers are checked here, never taken on trust: the AD bit of a response is not looked at, not even on loopback.
+//! Whoever needs proof ([`Lookup::proving`], and always for TLSA) asks for the signatures and follows them to the trust
+//! anchor. Everybody else asks without, so that no domain depends on DNSSEC that did not ask for it.
 
+mod cache;
+mod client;
+mod judge;
+mod narrow;
+mod settings;
+mod system;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::LookupIpStrategy;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData};
-use restante_types::{Domain, canonical};
+use restante_types::Domain;
 
-use crate::events;
-use crate::limits::LOOKUP_TIMEOUT;
+pub use settings::{DnsSettings, DnsSettingsError};
+pub use system::SystemLookup;
 
 /// Looks names up. [5321-5.1-cname] CNAMEs are followed by whoever fulfils it: the name at their end stands for the
 /// first.
@@ -52,6 +55,12 @@ pub trait Lookup: Send + Sync + 'static {
     /// The same questions to these servers instead; `None` where that is not possible.
     fn with_servers(&self, servers: &[SocketAddr]) -> Option<Arc<dyn Lookup>>;
 
+    /// The same questions, and no answer without proof: each is proven by DNSSEC or known to be unsigned, what is
+    /// neither is [`LookupError::Bogus`]. `None` where the answers of this one say themselves whether they are proven.
+    fn proving(&self) -> Option<Arc<dyn Lookup>> {
+        None
+    }
+
     /// Reads its own configuration again, where it has one. Called on reload.
     fn reload(&self) {}
 }
@@ -65,6 +74,8 @@ pub struct Found<T> {
     pub ttl: Duration,
     /// Whether DNSSEC proves all of it: the records, and the aliases on the way to them.
     pub secure: bool,
+    /// Whether DNSSEC proves the first step: the records, or the alias where the name asked for is one.
+    pub first_secure: bool,
     /// Whose records they are: the name at the end of its aliases.
     pub name: Domain,
 }
@@ -117,177 +128,4 @@ pub enum LookupError {
     /// DNSSEC should prove the answer and does not.
     #[error("the DNS answer is bogus: {0}")]
     Bogus(String),
-}
-
-/// Whom to ask, and what to believe. The default is the system's own configuration and the key of the root that is
-/// built in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DnsSettings {
-    /// The servers to ask instead of the system's.
-    pub servers: Vec<SocketAddr>,
-    /// A file of DNSKEY or DS records, as zone files write them, that are trusted instead of the root's.
-    pub trust_anchor: Option<PathBuf>,
-}
-
-/// Why DNS settings cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DnsSettingsError {
-    /// The file of trust anchors.
-    #[error("{}: {why}", file.display())]
-    TrustAnchor {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl DnsSettings {
-    /// Reads what they name, and does nothing with it.
-    ///
-    /// # Errors
-    /// [`DnsSettingsError`]: the file cannot be read, or holds no key.
-    pub fn check(&self) -> Result<(), DnsSettingsError> {
-        Ok(())
-    }
-}
-
-/// The resolver of the system's configuration (`/etc/resolv.conf`, `/etc/hosts`).
-///
-/// Where that cannot be read every answer is [`LookupError::Temporary`]: a server whose primaries are all pinned by
-/// address needs no DNS, and one that needs it says so in its log.
-pub struct SystemLookup {
-    resolver: ArcSwapOption<TokioResolver>,
-}
-
-impl SystemLookup {
-    /// Reads the system's configuration. Must be called inside a tokio runtime.
-    #[must_use]
-    pub fn new() -> Self {
-        let lookup = Self { resolver: ArcSwapOption::empty() };
-        lookup.reload();
-        lookup
-    }
-
-    /// Takes up other settings, and forgets what was looked up by the old ones.
-    ///
-    /// # Errors
-    /// [`DnsSettingsError`]; all stays as it was.
-    pub fn configure(&self, settings: DnsSettings) -> Result<(), DnsSettingsError> {
-        settings.check()?;
-        self.reload();
-        Ok(())
-    }
-
-    fn resolver(&self) -> Result<Arc<TokioResolver>, LookupError> {
-        let missing = || LookupError::Temporary("no resolver is configured on this machine".to_owned());
-        self.resolver.load_full().ok_or_else(missing)
-    }
-}
-
-impl Default for SystemLookup {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn system_resolver() -> Result<TokioResolver, NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
-    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    builder.build()
-}
-
-/// Fully qualified, so that no search list is walked.
-fn absolute(name: &Domain) -> Result<Name, LookupError> {
-    let mut name =
-        Name::from_ascii(name.as_str()).map_err(|error| LookupError::Temporary(error.to_string()))?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-fn trouble(error: &NetError) -> LookupError {
-    if let NetError::Dns(DnsError::NoRecordsFound(none)) = error {
-        match none.response_code {
-            ResponseCode::NXDomain => return LookupError::NoName,
-            ResponseCode::NoError => return LookupError::NoRecords,
-            _ => {}
-        }
-    }
-    LookupError::Temporary(error.to_string())
-}
-
-async fn in_time<T>(question: impl Future<Output = Result<T, NetError>>) -> Result<T, LookupError> {
-    match tokio::time::timeout(LOOKUP_TIMEOUT, question).await {
-        Ok(answer) => answer.map_err(|error| trouble(&error)),
-        Err(_) => Err(LookupError::Temporary("timed out".to_owned())),
-    }
-}
-
-fn found<T>(name: &Domain, records: Vec<T>, valid_until: Instant) -> Result<Found<T>, LookupError> {
-    if records.is_empty() {
-        return Err(LookupError::NoRecords);
-    }
-    let ttl = valid_until.saturating_duration_since(Instant::now());
-    Ok(Found { records, ttl, secure: false, name: name.clone() })
-}
-
-fn exchange(name: &Name) -> Exchange {
-    if name.is_root() {
-        return Exchange::Null;
-    }
-    Domain::parse(&name.to_ascii()).map_or(Exchange::Unusable, Exchange::Host)
-}
-
-#[async_trait]
-impl Lookup for SystemLookup {
-    async fn mx(&self, name: &Domain) -> Result<Found<Mx>, LookupError> {
-        let answer = in_time(self.resolver()?.mx_lookup(absolute(name)?)).await?;
-        let records = answer.answers().iter().filter_map(|record| match &record.data {
-            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: exchange(&mx.exchange) }),
-            _ => None,
-        });
-        found(name, records.collect(), answer.valid_until())
-    }
-
-    async fn addresses(&self, name: &Domain) -> Result<Found<IpAddr>, LookupError> {
-        let answer = in_time(self.resolver()?.lookup_ip(absolute(name)?)).await?;
-        found(name, answer.iter().map(canonical).collect(), answer.valid_until())
-    }
-
-    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Found<Tlsa>, LookupError> {
-        let base = Domain::parse(&format!("_{port}._tcp.{host}"));
-        let base = base.map_err(|error| LookupError::Temporary(error.to_string()))?;
-        let answer = in_time(self.resolver()?.tlsa_lookup(absolute(&base)?)).await?;
-        let records = answer.answers().iter().filter_map(|record| match &record.data {
-            RData::TLSA(tlsa) => Some(Tlsa {
-                usage: tlsa.cert_usage.into(),
-                selector: tlsa.selector.into(),
-                matching: tlsa.matching.into(),
-                data: tlsa.cert_data.clone(),
-            }),
-            _ => None,
-        });
-        found(&base, records.collect(), answer.valid_until())
-    }
-
-    async fn txt(&self, name: &Domain) -> Result<Found<String>, LookupError> {
-        let answer = in_time(self.resolver()?.txt_lookup(absolute(name)?)).await?;
-        let records = answer.answers().iter().filter_map(|record| match &record.data {
-            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
-            _ => None,
-        });
-        found(name, records.collect(), answer.valid_until())
-    }
-
-    fn with_servers(&self, _: &[SocketAddr]) -> Option<Arc<dyn Lookup>> {
-        None
-    }
-
-    fn reload(&self) {
-        match system_resolver() {
-            Ok(resolver) => self.resolver.store(Some(Arc::new(resolver))),
-            // What worked until now goes on working.
-            Err(error) => events::no_resolver(&error.to_string()),
-        }
-    }
 }

@@ -1,95 +1,72 @@
-use std::net::SocketAddr;
+//! Against servers that answer by a script: what is right, what is wrong, and nothing.
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::op::{Message, OpCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, SOA};
-use hickory_resolver::proto::rr::{Record, RecordType};
-use tokio::net::UdpSocket;
+mod lies;
+mod server;
 
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{TLSA, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+use self::server::{Server, a, aaaa, alias, mx, name, octets, record, respond};
+use super::client::exchange;
 use super::*;
-
-fn name(text: &str) -> Name {
-    Name::from_ascii(text).unwrap()
-}
 
 /// What the zone says about a name and a type; `None` is trouble.
 fn zone(asked: &Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
-    let record = |owner: &str, data: RData| Record::from_rdata(name(owner), 77, data);
-    let a = |owner: &str, last: u8| record(owner, RData::A(A::new(198, 51, 100, last)));
-    let mx = |owner: &str, number: u16, host: &str| record(owner, RData::MX(MX::new(number, name(host))));
-    let to = |owner: &str, target: &str| record(owner, RData::CNAME(CNAME(name(target))));
     let answers = match (asked.to_ascii().as_str(), kind) {
         ("example.org.", RecordType::MX) => {
             vec![mx("example.org.", 20, "b.example.org."), mx("example.org.", 10, "A.example.org.")]
         }
         ("null.example.", RecordType::MX) => vec![mx("null.example.", 0, ".")],
         ("alias.example.", RecordType::MX) => {
-            vec![to("alias.example.", "example.org."), mx("example.org.", 10, "a.example.org.")]
+            vec![alias("alias.example.", "Example.ORG."), mx("example.org.", 10, "a.example.org.")]
         }
+        ("dangling.example.", _) => vec![alias("dangling.example.", "gone.example.")],
         ("a.example.org.", RecordType::A) => vec![a("a.example.org.", 1), a("a.example.org.", 2)],
-        ("a.example.org.", RecordType::AAAA) => {
-            let six = AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-            vec![record("a.example.org.", RData::AAAA(six))]
-        }
+        ("a.example.org.", RecordType::AAAA) => vec![aaaa("a.example.org.", 1)],
         ("b.example.org.", RecordType::A) => {
-            vec![to("b.example.org.", "c.example.org."), a("c.example.org.", 3)]
+            vec![alias("b.example.org.", "c.example.org."), a("c.example.org.", 3)]
         }
+        ("c.example.org.", RecordType::A) => vec![a("c.example.org.", 3)],
         ("half.example.", RecordType::A) => vec![a("half.example.", 4)],
         ("half.example.", RecordType::AAAA) | ("trouble.example.", _) => return None,
         ("gone.example.", _) => return Some((ResponseCode::NXDomain, Vec::new())),
+        ("_mta-sts.example.org.", RecordType::TXT) => {
+            let text = TXT::new(vec!["v=STSv1; ".to_owned(), "id=1;".to_owned()]);
+            vec![record("_mta-sts.example.org.", RData::TXT(text))]
+        }
+        ("_25._tcp.a.example.org.", RecordType::TLSA) => {
+            let data = TLSA::new(3.into(), 1.into(), 1.into(), vec![7; 32]);
+            vec![record("_25._tcp.a.example.org.", RData::TLSA(data))]
+        }
         _ => Vec::new(),
     };
     Some((ResponseCode::NoError, answers))
 }
 
-fn answer(request: &[u8]) -> Vec<u8> {
-    let request = Message::from_vec(request).unwrap();
-    let query = request.queries[0].clone();
-    let mut response = Message::response(request.metadata.id, OpCode::Query);
-    response.metadata.recursion_desired = true;
-    response.metadata.recursion_available = true;
-    match zone(query.name(), query.query_type()) {
-        Some((code, answers)) => {
-            response.metadata.response_code = code;
-            if answers.is_empty() {
-                let soa = SOA::new(name("ns.example."), name("admin.example."), 1, 60, 60, 60, 60);
-                response.add_authority(Record::from_rdata(name("example."), 60, RData::SOA(soa)));
-            }
-            response.insert_answers(answers);
-        }
-        None => response.metadata.response_code = ResponseCode::ServFail,
-    }
-    response.add_query(query);
-    response.to_vec().unwrap()
+fn answer(request: &Message, _: bool) -> Vec<Vec<u8>> {
+    let query = &request.queries[0];
+    let (code, answers) =
+        zone(query.name(), query.query_type()).unwrap_or((ResponseCode::ServFail, Vec::new()));
+    octets(&respond(request, code, answers))
 }
 
 async fn lookup() -> SystemLookup {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address: SocketAddr = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut buffer = [0; 1500];
-        while let Ok((count, from)) = socket.recv_from(&mut buffer).await {
-            socket.send_to(&answer(&buffer[..count]), from).await.unwrap();
-        }
-    });
-    let mut connection = ConnectionConfig::udp();
-    connection.port = address.port();
-    let server = NameServerConfig::new(address.ip(), true, vec![connection]);
-    let config = ResolverConfig::from_name_servers(vec![server]);
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    SystemLookup { resolver: ArcSwapOption::from_pointee(builder.build().unwrap()) }
+    Server::start(answer).await.lookup()
 }
 
 fn domain(text: &str) -> Domain {
     text.parse().unwrap()
 }
 
+fn host(text: &str) -> Exchange {
+    Exchange::Host(domain(text))
+}
+
 #[test]
 fn what_an_mx_names_is_told_apart() {
     assert_eq!(exchange(&name(".")), Exchange::Null);
-    assert_eq!(exchange(&name("Mail.Example.org.")), Exchange::Host(domain("mail.example.org")));
+    assert_eq!(exchange(&name("Mail.Example.org.")), host("mail.example.org"));
     let spaced = Name::from_labels([b"a b".as_slice(), b"example"]).unwrap();
     assert_eq!(exchange(&spaced), Exchange::Unusable);
 }
@@ -99,9 +76,9 @@ async fn records_come_with_their_time_to_live() {
     let found = lookup().await.mx(&domain("example.org")).await.unwrap();
     let mut records: Vec<_> = found.records.iter().map(|mx| (mx.preference, mx.exchange.clone())).collect();
     records.sort_by_key(|(preference, _)| *preference);
-    let host = |text| Exchange::Host(domain(text));
     assert_eq!(records, [(10, host("a.example.org")), (20, host("b.example.org"))]);
     assert!((70..=77).contains(&found.ttl.as_secs()), "{:?}", found.ttl);
+    assert!(!found.secure && !found.first_secure);
 }
 
 #[tokio::test]
@@ -109,9 +86,12 @@ async fn aliases_are_followed() {
     // [5321-5.1-cname]
     let lookup = lookup().await;
     let found = lookup.mx(&domain("alias.example")).await.unwrap();
-    assert_eq!(found.records, [Mx { preference: 10, exchange: Exchange::Host(domain("a.example.org")) }]);
+    assert_eq!(found.records.len(), 2, "the answer of the name at the end, not what stood beside the alias");
+    assert_eq!(found.name, domain("example.org"));
     let found = lookup.addresses(&domain("b.example.org")).await.unwrap();
     assert_eq!(found.records, ["198.51.100.3".parse::<IpAddr>().unwrap()]);
+    assert_eq!(found.name, domain("c.example.org"));
+    assert_eq!(lookup.mx(&domain("dangling.example")).await, Err(LookupError::NoName));
 }
 
 #[tokio::test]
@@ -125,6 +105,7 @@ async fn both_families_come_and_one_is_enough() {
 
 #[tokio::test]
 async fn nothing_no_name_null_and_trouble_are_told_apart() {
+    // [5321-5.1-nxdomain] [7505-3]
     let lookup = lookup().await;
     let null = lookup.mx(&domain("null.example")).await.unwrap();
     assert_eq!(null.records, [Mx { preference: 0, exchange: Exchange::Null }]);
@@ -137,7 +118,106 @@ async fn nothing_no_name_null_and_trouble_are_told_apart() {
 }
 
 #[tokio::test]
-async fn without_a_resolver_every_answer_is_not_now() {
-    let lookup = SystemLookup { resolver: ArcSwapOption::empty() };
+async fn the_strings_of_a_txt_record_are_joined() {
+    let found = lookup().await.txt(&domain("_mta-sts.example.org")).await.unwrap();
+    assert_eq!(found.records, ["v=STSv1; id=1;"]);
+}
+
+#[tokio::test]
+async fn tlsa_records_without_proof_are_never_given() {
+    // [7672-2.1.1-bogus] The server knows no signatures, so that nothing says whether the zone should be signed.
+    let found = lookup().await.tlsa(&domain("a.example.org"), 25).await;
+    assert!(matches!(found, Err(LookupError::Bogus(_))), "{found:?}");
+    let absent = lookup().await.tlsa(&domain("b.example.org"), 25).await;
+    assert!(matches!(absent, Err(LookupError::Bogus(_))), "{absent:?}");
+}
+
+#[tokio::test]
+async fn whoever_wants_proof_gets_nothing_without() {
+    let lookup = lookup().await;
+    let proving = lookup.proving().unwrap();
+    let unproven = proving.mx(&domain("example.org")).await;
+    assert!(matches!(unproven, Err(LookupError::Bogus(_))), "{unproven:?}");
+    assert!(lookup.mx(&domain("example.org")).await.is_ok(), "others do not depend on it");
+}
+
+#[tokio::test]
+async fn the_hosts_file_and_localhost_come_before_the_dns() {
+    let lookup = lookup().await;
+    let found = lookup.addresses(&domain("localhost")).await.unwrap();
+    assert!(found.records.iter().all(IpAddr::is_loopback));
+    let found = lookup.addresses(&domain("printer.localhost")).await.unwrap();
+    assert!(found.records.iter().all(IpAddr::is_loopback));
+}
+
+#[tokio::test]
+async fn without_a_server_every_answer_is_not_now() {
+    let nobody = DnsSettings { servers: vec!["127.0.0.1:1".parse().unwrap()], trust_anchor: None };
+    let lookup = SystemLookup::with_settings(nobody).unwrap();
     assert!(matches!(lookup.mx(&domain("example.org")).await, Err(LookupError::Temporary(_))));
+}
+
+#[tokio::test]
+async fn answers_are_kept_and_a_changed_configuration_counts_at_once() {
+    let (one, other) = (
+        Server::start(answer).await,
+        Server::start(|request, _| {
+            octets(&respond(request, ResponseCode::NoError, vec![mx("example.org.", 5, "new.example.org.")]))
+        })
+        .await,
+    );
+    let lookup = one.lookup();
+    for _ in 0..5 {
+        assert_eq!(lookup.mx(&domain("example.org")).await.unwrap().records.len(), 2);
+        assert_eq!(lookup.mx(&domain("gone.example")).await, Err(LookupError::NoName));
+    }
+    assert_eq!(one.asked("example.org.", RecordType::MX), 1);
+    assert_eq!(one.asked("gone.example.", RecordType::MX), 1);
+    lookup.reload();
+    assert!(lookup.mx(&domain("example.org")).await.is_ok());
+    assert_eq!(one.asked("example.org.", RecordType::MX), 2, "a reload forgets what was kept");
+    lookup.configure(DnsSettings { servers: vec![other.address], trust_anchor: None }).unwrap();
+    let found = lookup.mx(&domain("example.org")).await.unwrap();
+    assert_eq!(found.records, [Mx { preference: 5, exchange: host("new.example.org") }]);
+    assert_eq!(one.asked("example.org.", RecordType::MX), 2);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_used_change_nothing() {
+    let server = Server::start(answer).await;
+    let lookup = server.lookup();
+    let missing = DnsSettings { trust_anchor: Some("/nowhere/root.key".into()), ..DnsSettings::default() };
+    assert!(lookup.configure(missing).is_err());
+    assert!(lookup.mx(&domain("example.org")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_domain_may_have_servers_of_its_own() {
+    let general = Server::start(answer).await;
+    let inside = Server::start(|request, _| {
+        octets(&respond(request, ResponseCode::NoError, vec![mx("example.org.", 1, "inside.example.org.")]))
+    })
+    .await;
+    let lookup = general.lookup();
+    let own = lookup.with_servers(&[inside.address]).unwrap();
+    let expected = [Mx { preference: 1, exchange: host("inside.example.org") }];
+    assert_eq!(own.mx(&domain("example.org")).await.unwrap().records, expected);
+    let again = lookup.with_servers(&[inside.address]).unwrap();
+    assert_eq!(again.mx(&domain("example.org")).await.unwrap().records, expected);
+    assert_eq!(inside.asked("example.org.", RecordType::MX), 1, "what they said is kept with them");
+    assert_eq!(general.asked("example.org.", RecordType::MX), 0);
+    assert_eq!(lookup.mx(&domain("example.org")).await.unwrap().records.len(), 2);
+}
+
+#[tokio::test]
+async fn a_crowd_asks_once() {
+    let server = Server::start(answer).await;
+    let lookup = Arc::new(server.lookup());
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let lookup = lookup.clone();
+        crowd.spawn(async move { lookup.mx(&domain("example.org")).await.unwrap().records.len() });
+    }
+    assert!(crowd.join_all().await.iter().all(|count| *count == 2));
+    assert_eq!(server.asked("example.org.", RecordType::MX), 1);
 }

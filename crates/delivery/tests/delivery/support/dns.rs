@@ -98,7 +98,13 @@ impl Zone {
     ) -> Result<Found<T>, LookupError> {
         self.questions.push(name.to_string());
         let answer = table(self).get(name.as_str()).cloned().unwrap_or(Err(LookupError::NoName));
-        answer.map(|records| Found { records, ttl: self.ttl, secure: false, name: name.clone() })
+        answer.map(|records| Found {
+            records,
+            ttl: self.ttl,
+            secure: false,
+            first_secure: false,
+            name: name.clone(),
+        })
     }
 }
 
