@@ -59,4 +59,46 @@ pub(crate) const MAX_CIRCUIT_SAMPLE: u32 = 10_000;
 pub(crate) const MAX_WEBHOOK: usize = 2_048;
 
 /// Octets of a text for notices: it stands in front of each of them.
-pub(crate) const MAX_TEMPLATE: u64 = 64 * 1024;
+pub(crate) const MAX_TEMPLATE: u64 = restante_delivery::MAX_TEMPLATE as u64;
+
+/// How often alarms are looked at: that mail waits is told within this.
+pub(crate) const ALARMS_LOOK: Duration = Duration::from_secs(5);
+
+/// A look at the alarms may take this part of the time, one in so many: a server with a million queues looks less often.
+pub(crate) const ALARMS_SHARE: u32 = 20;
+
+/// How often our certificate is looked at.
+pub(crate) const CERTIFICATE_DATE_LOOK: Duration = Duration::from_secs(3600);
+
+/// How often what changes all the time (who asked when) is written down.
+pub(crate) const HABITS_SAVED: Duration = Duration::from_secs(300);
+
+/// How long alarms wait for the disk before they are told all the same: it may be the disk that fails.
+pub(crate) const ALARMS_SAVING: Duration = Duration::from_secs(5);
+
+/// Calls of the webhook that wait: ten alarms of a hundred domains. The oldest goes for one more.
+pub(crate) const MAX_CALLS: usize = 1000;
+
+/// A call that nobody took for this long is given up; by then somebody has noticed.
+pub(crate) const CALL_LIFE: Duration = Duration::from_secs(86_400);
+
+/// A call takes no longer, from the name's look-up to the last octet of the answer's head.
+pub(crate) const CALL_TIME: Duration = Duration::from_secs(10);
+
+/// The pause after a call that failed, and the longest.
+pub(crate) const CALL_PAUSE: Duration = Duration::from_secs(5);
+
+/// See [`CALL_PAUSE`].
+pub(crate) const CALL_PAUSE_MAX: Duration = Duration::from_secs(900);
+
+/// Octets of the file of alarms that are read: all alarms of a hundred thousand domains.
+pub(crate) const MAX_ALARMS_FILE: u64 = 64 << 20;
+
+/// Octets of an alarm's line for people.
+pub(crate) const MAX_DETAIL: usize = 512;
+
+/// Letters posted after one look: the rest go after the next.
+pub(crate) const LETTERS_AT_ONCE: usize = 50;
+
+/// How long to wait when the store took no letter.
+pub(crate) const LETTERS_PAUSE: Duration = Duration::from_secs(60);

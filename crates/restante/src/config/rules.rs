@@ -70,13 +70,6 @@ fn trust(fields: &Fields<'_>, rules: &Rules) {
     {
         find(Grade::Error, key, "tls-certificate and tls-key go together".into(), "write both, or none");
     }
-    if !rules.tls_policy.is_supported() && any(fields, &["tls-policy"]) {
-        let what =
-            "this version cannot enforce tls-policy \"verify\", \"dane\" or \"mta-sts\" yet".to_owned();
-        let meant =
-            "sending without the check would be unsafe; write \"require\" or \"opportunistic\" until it can";
-        find(Grade::Error, "tls-policy", what, meant);
-    }
     let named = [
         ("tls-ca", rules.tls_ca.is_some()),
         ("tls-name", rules.tls_name.is_some()),
@@ -197,8 +190,7 @@ pub(super) fn template(fields: &Fields<'_>, key: &str, file: Option<&Path>) {
         Ok(octets) if octets as u64 > MAX_TEMPLATE => {
             Some(io::Error::other(format!("larger than {MAX_TEMPLATE} octets")))
         }
-        Ok(_) if text.trim().is_empty() => Some(io::Error::other("there is nothing in it")),
-        Ok(_) => None,
+        Ok(_) => text.parse::<restante_delivery::Template>().err().map(io::Error::other),
         Err(error) => Some(error),
     };
     if let Some(error) = wrong {

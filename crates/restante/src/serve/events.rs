@@ -65,6 +65,12 @@ pub(super) fn reload_failed(file: &Path, error: &ReloadError) {
     tracing::error!(event = "reload_failed", file = %file.display(), error = %error, consequence = "the old configuration stays in force");
 }
 
+/// A text for notices that was fine at the last look cannot be used now; ours is.
+pub(super) fn template_unusable(file: &Path, error: &str) {
+    let file = file.display();
+    tracing::error!(event = "template_unusable", %file, error);
+}
+
 /// A key that is only read at the start has changed.
 pub(super) fn needs_restart(key: &str) {
     tracing::warn!(

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod house;
 mod known;
+mod notices;
 mod orphans;
 mod rounds;
 mod settings;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop, TlsTrust};
+use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop, Notices, TlsTrust};
 use restante_server::{HeldDomain as Held, ListenSettings, ServerLimits, ServerSettings};
 use restante_smtp::AuthOffer;
 use restante_turn::{Account, AccountTurn, DomainTurn, TurnSettings};
 use restante_types::{Domain, DomainMap};
 
+use super::notices;
 use crate::config::{Config, DeliverTo, HeldDomain, Listen, Rules, Sited};
 use crate::limits::SMTP_PORT;
 
@@ -53,10 +54,17 @@ pub(crate) fn server(config: &Config, lost: DomainMap<()>, auth: AuthOffer) -> S
             quota: rules.quota.0.map(|size| size.0),
             smtputf8: rules.smtputf8,
             subdomains: rules.subdomains,
+            vouched: rules.notices == Notices::Verified,
+            authentication_results: rules.authentication_results,
         }),
         first_domain: config.domains.first().map(|domain| domain.value.name.clone()),
         lost,
     }
+}
+
+/// Whom the front end asks about senders.
+pub(crate) fn senders(config: &Config) -> restante_senders::Dns {
+    restante_senders::Dns { servers: config.dns.servers.iter().map(|server| server.0).collect() }
 }
 
 fn listener(listen: &Sited<Listen>) -> ListenSettings {
@@ -66,6 +74,9 @@ fn listener(listen: &Sited<Listen>) -> ListenSettings {
 
 /// What delivery is told.
 pub(crate) fn delivery(config: &Config) -> DeliverySettings {
+    let mut domains = per_domain(config, domain_delivery);
+    let (name, notice_queue) = notices::queue();
+    domains.insert(name, true, notice_queue);
     DeliverySettings {
         hostname: config.hostname.clone(),
         own_names: Vec::new(),
@@ -73,7 +84,8 @@ pub(crate) fn delivery(config: &Config) -> DeliverySettings {
         listeners: config.listen.iter().map(|listen| listen.value.address).collect(),
         source_addresses: Vec::new(),
         is_local: restante_delivery::is_local_address,
-        domains: per_domain(config, domain_delivery),
+        notices: notices::settings(config),
+        domains,
     }
 }
 
