@@ -7,7 +7,7 @@ use restante_net::Ended;
 use restante_queue::{Destination, DrainCause, StoreError};
 use restante_smtp::ContentFacts;
 use restante_types::{
-    ClientFacts, Domain, Envelope, ForwardPath, Printable, QueueId, Recipient, Reply, ReversePath,
+    ClientFacts, Domain, Envelope, ForwardPath, Printable, QueueId, Recipient, Reply, ReversePath, Vouched,
 };
 
 use crate::limits::RECIPIENTS_SHOWN;
@@ -23,6 +23,7 @@ pub(crate) struct Accepted {
     queues: usize,
     size: u64,
     normalised: bool,
+    vouched: Vouched,
 }
 
 struct Shown<'a>(&'a [Recipient]);
@@ -48,6 +49,7 @@ impl Accepted {
         destinations: &[Destination],
         size: u64,
         facts: ContentFacts,
+        vouched: Vouched,
     ) -> Option<Self> {
         tracing::enabled!(tracing::Level::INFO).then(|| Self {
             client: client.address,
@@ -58,6 +60,7 @@ impl Accepted {
             queues: destinations.len(),
             size,
             normalised: facts.normalised,
+            vouched,
         })
     }
 }
@@ -76,7 +79,13 @@ pub(crate) fn accepted(id: QueueId, told: Option<&Accepted>) {
         queues = told.queues,
         size = told.size,
         normalised = told.normalised,
+        vouched = %told.vouched,
     );
+}
+
+/// Somebody wrote results in our name into a message; they were taken out.
+pub(crate) fn forged_results(id: QueueId, client: &ClientFacts, fields: u32) {
+    tracing::warn!(event = "forged_results_removed", id = %id, client = %client.address, fields);
 }
 
 /// A client was refused by policy before the greeting.

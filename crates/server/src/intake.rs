@@ -1,6 +1,7 @@
 //! One message on its way in.
 
 use restante_queue::{ContentBuffer, Receipt, StoreError};
+use restante_senders::{Check, Unforged};
 use restante_smtp::QueuedAs;
 use restante_types::{QueueId, Reply, UnixMillis};
 
@@ -15,7 +16,19 @@ pub(crate) struct Incoming {
     pub(crate) arrived: UnixMillis,
     hops: Hops,
     hop_limit: usize,
+    check: Option<Box<Check>>,
+    unforged: Option<Unforged>,
     body: Body,
+}
+
+/// A message whose content has come.
+#[derive(Debug)]
+pub(crate) struct Complete {
+    pub(crate) buffer: ContentBuffer,
+    /// What is being found out about its sender.
+    pub(crate) check: Option<Box<Check>>,
+    /// How many fields were taken out that somebody wrote in our name.
+    pub(crate) forged: u32,
 }
 
 /// What there is of it.
@@ -39,7 +52,13 @@ impl Incoming {
         hop_limit: usize,
     ) -> Self {
         buffer.append(received.as_bytes());
-        Self { id, arrived, hops: Hops::default(), hop_limit, body: Body::Coming(buffer) }
+        let (hops, body) = (Hops::default(), Body::Coming(buffer));
+        Self { id, arrived, hops, hop_limit, check: None, unforged: None, body }
+    }
+
+    /// What comes is looked at by these: the sender's signatures cover it as it comes, with what is then taken out.
+    pub(crate) fn watched(self, check: Option<Box<Check>>, unforged: Unforged) -> Self {
+        Self { check, unforged: Some(unforged), ..self }
     }
 
     /// Takes the next octets, unless it is refused already.
@@ -47,8 +66,14 @@ impl Incoming {
         let Body::Coming(buffer) = &mut self.body else { return };
         if self.hops.pass(octets) > self.hop_limit {
             self.body = Body::Refused(replies::loops());
-        } else {
-            buffer.append(octets);
+            return;
+        }
+        if let Some(check) = &mut self.check {
+            check.content(octets);
+        }
+        match &mut self.unforged {
+            Some(unforged) => unforged.pass(octets, |octets| buffer.append(octets)),
+            None => buffer.append(octets),
         }
     }
 
@@ -72,9 +97,16 @@ impl Incoming {
     }
 
     /// Everything that came, or why it is not kept.
-    pub(crate) fn complete(self) -> Result<ContentBuffer, Reply> {
+    pub(crate) fn complete(self) -> Result<Complete, Reply> {
         match self.body {
-            Body::Coming(buffer) => Ok(buffer),
+            Body::Coming(mut buffer) => {
+                let mut forged = 0;
+                if let Some(mut unforged) = self.unforged {
+                    unforged.end(|octets| buffer.append(octets));
+                    forged = unforged.removed();
+                }
+                Ok(Complete { buffer, check: self.check, forged })
+            }
             Body::Refused(reply) | Body::Told(reply) => Err(reply),
         }
     }

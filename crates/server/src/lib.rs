@@ -15,6 +15,7 @@ mod pool;
 mod received;
 mod recipients;
 mod replies;
+mod sender;
 mod server;
 mod session;
 mod settings;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use restante_net::{Buffers, ListenError, Listener, ServerTls, Stop};
 use restante_queue::QueueStore;
+use restante_senders::Senders;
 use restante_turn::{Accounts, Drains, TurnDesk};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub drains: Drains,
     /// Who drains otherwise.
     pub others: Arc<dyn Others>,
+    /// Who finds out about senders; without it nobody does, whatever the domains want.
+    pub senders: Option<Arc<Senders>>,
     /// Where connections go that are turned. While it is full nobody is told yes.
     pub calls: mpsc::Sender<Turned>,
     /// The certificate, if there is one.
@@ -105,7 +108,7 @@ impl Server {
         parts: Parts,
         wrap: impl FnOnce(Arc<ConfiguredAuthority>) -> Arc<dyn Authority>,
     ) -> Result<Self, ServerError> {
-        let Parts { store, desk, accounts, drains, others, calls, tls } = parts;
+        let Parts { store, desk, accounts, drains, others, senders, calls, tls } = parts;
         let settings = Arc::new(settings);
         let (told, kept) = (Arc::clone(&settings), Arc::clone(&store));
         let configured = Arc::new(ConfiguredAuthority::new(told, kept, desk, accounts));
@@ -113,6 +116,7 @@ impl Server {
             authority: wrap(Arc::clone(&configured)),
             turning: Turning { store: Arc::clone(&store), drains, others, calls },
             store,
+            senders,
             settings: ArcSwap::new(Arc::clone(&settings)),
         });
         let (buffers, running, stop) =

@@ -6,17 +6,19 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use restante_net::{Reversal, ServerHandler, Stream};
 use restante_queue::{NewMessage, QueueStore};
+use restante_senders::{Senders, Unforged};
 use restante_smtp::{
     Ask, Auth, Begin, ContentFacts, ContentSink, Etrn, EtrnTarget, Event, Evidence, Mail, MailCommand,
     Queued, Rcpt, RcptCommand, ScramKeys, ServerSession,
 };
 use restante_turn::{ClientCertificate, Peer};
-use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis, Vouched};
+use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis};
 
 use crate::authority::Authority;
 use crate::events;
-use crate::intake::{Incoming, Stored, store_failed};
+use crate::intake::{Complete, Incoming, Stored, store_failed};
 use crate::received::Received;
+use crate::sender;
 use crate::settings::ServerSettings;
 use crate::slots::Slot;
 use crate::turning::{Place, Ready, Turning};
@@ -26,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) turning: Turning,
+    pub(crate) senders: Option<Arc<Senders>>,
     pub(crate) settings: ArcSwap<ServerSettings>,
 }
 
@@ -105,7 +108,10 @@ impl Session {
         let (client, esmtp, hostname) = (session.client(), session.is_esmtp(), &settings.hostname);
         let received = Received { hostname, client, esmtp, envelope, id, arrived }.line();
         let buffer = self.shared.store.begin_content();
-        Ok(Box::new(Incoming::begin(id, arrived, buffer, &received, settings.limits.hop_limit)))
+        let check = sender::begin(self.shared.senders.as_ref(), &settings, client, envelope);
+        let unforged = Unforged::new(hostname.clone());
+        let incoming = Incoming::begin(id, arrived, buffer, &received, settings.limits.hop_limit);
+        Ok(Box::new(incoming.watched(check, unforged)))
     }
 
     async fn content_ends(
@@ -139,11 +145,18 @@ impl Session {
         facts: ContentFacts,
     ) -> Result<Stored, Reply> {
         let (id, arrived) = (incoming.id, incoming.arrived);
-        let buffer = incoming.complete()?;
+        let Complete { buffer, check, forged } = incoming.complete()?;
         let destinations = self.shared.authority.content(client, &envelope, facts, arrived).made().await?;
-        let content = buffer.seal().await.map_err(|error| store_failed(id, &error))?;
-        let told = events::Accepted::if_told(client, &envelope, &destinations, content.len(), facts);
-        let (client, vouched) = (client.clone(), Vouched::Unchecked);
+        // Made durable, where it is large, while the last answers about its sender come.
+        let (content, findings) = tokio::join!(buffer.seal(), sender::finish(check));
+        let content = content.map_err(|error| store_failed(id, &error))?;
+        let content = sender::tell(content, &findings, &self.shared.settings.load().hostname, client);
+        if forged > 0 {
+            events::forged_results(id, client, forged);
+        }
+        let (size, vouched) = (content.len(), findings.vouched);
+        let told = events::Accepted::if_told(client, &envelope, &destinations, size, facts, vouched);
+        let client = client.clone();
         let message = NewMessage { id, envelope, client, arrived, content, destinations, vouched };
         let receipt = self.shared.store.accept(message).await.map_err(|error| store_failed(id, &error))?;
         events::accepted(id, told.as_ref());

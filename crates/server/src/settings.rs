@@ -108,6 +108,11 @@ pub struct HeldDomain {
     pub smtputf8: bool,
     /// Names below it have queues of their own (the same as given to the [`DomainMap`]).
     pub subdomains: bool,
+    /// Notices about its mail go to senders that somebody vouches for (`notices = "verified"`): it is found out who does.
+    pub vouched: bool,
+    /// Its mail is told what was found out about the sender, in an Authentication-Results field on top (RFC 8601). A
+    /// message to several domains has one content: it gets the field as soon as one of them wants it.
+    pub authentication_results: bool,
 }
 
 impl ServerSettings {

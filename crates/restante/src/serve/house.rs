@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
 use restante_delivery::{
-    Courier, Delivery, DeliveryParts, DeliverySettings, Lookup, Nobody, PrimaryBook, SystemLookup,
+    Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, Nobody, PrimaryBook, SystemLookup,
+    TlsParts, TlsPolicies,
 };
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
+use restante_senders::Senders;
 use restante_server::{Parts, Server};
 use restante_turn::{PrimaryAddresses, TurnDesk};
 use restante_types::{Domain, UnixMillis};
+use tokio::task::JoinSet;
 
 use super::certificate;
 use super::collectors::{Collectors, Hops};
@@ -31,6 +34,7 @@ pub(super) struct House {
     delivery: Delivery,
     routes: Arc<ArcSwap<DeliverySettings>>,
     lookup: Arc<dyn Lookup>,
+    senders: Arc<Senders>,
     server: Server,
     tls: Option<Arc<ServerTls>>,
     admin: AdminServer,
@@ -38,6 +42,10 @@ pub(super) struct House {
     collectors: Collectors,
     known: KnownDomains,
     uncollected: Uncollected,
+    /// What TLS each domain demands.
+    tls_policies: Arc<TlsPolicies>,
+    /// Ends with the house.
+    _keepers: JoinSet<()>,
 }
 
 /// The book of primaries, as the desk asks it.
@@ -70,11 +78,19 @@ impl House {
         let collectors = Collectors::open(config).await.map_err(StartError::Accounts)?;
         let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
         let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::new());
+        let tls_policies = Arc::new(TlsPolicies::new(TlsParts {
+            lookup: lookup.clone(),
+            fetch: Arc::new(HttpsFetch::default()),
+            file: Some(config.data_dir.join("mta-sts.json")),
+            clock: Arc::new(|| SystemTime::now().into()),
+        }));
+        let mut keepers = JoinSet::new();
+        keepers.spawn(tls_policies.clone().keep(routes.clone()));
         let delivery = Delivery::start(DeliveryParts {
             store: store.clone(),
             settings: routes.clone(),
             lookup: lookup.clone(),
-            carrier: Arc::new(Courier::default()),
+            carrier: Arc::new(Courier::new(tls_policies.clone())),
             requesters: Arc::new(Hops(collectors.hops.clone())),
             witness: Arc::new(Nobody),
             clock: Arc::new(|| SystemTime::now().into()),
@@ -83,12 +99,14 @@ impl House {
         let desk = TurnDesk::new(store.clone(), primaries, settings::turn(config));
         let desk = Arc::new(desk.with_requesters(collectors.hops.clone()));
         let office = Arc::new(Office { current: current.clone(), desk: desk.clone() });
+        let senders = Arc::new(Senders::new(&settings::senders(config)));
         let parts = Parts {
             store: store.clone(),
             desk: desk.clone(),
             accounts: collectors.accounts.clone(),
             drains: collectors.drains.clone(),
             others: Arc::new(calls::Yielding(delivery.unreached())),
+            senders: Some(senders.clone()),
             calls: calls::join(delivery.door()),
             tls: tls.clone(),
         };
@@ -102,6 +120,7 @@ impl House {
             delivery,
             routes,
             lookup,
+            senders,
             server,
             tls,
             admin,
@@ -109,6 +128,8 @@ impl House {
             collectors,
             known,
             uncollected,
+            tls_policies,
+            _keepers: keepers,
         };
         house.remember();
         Ok(house)
@@ -165,6 +186,7 @@ impl House {
         self.routes.store(Arc::new(settings::delivery(&config)));
         self.lookup.reload();
         self.delivery.reloaded();
+        self.senders.reload(&settings::senders(&config));
         self.current.store(Arc::new(Current::new(config)));
         tell_change(&change);
         orphans::hold(&*self.store, &self.current.load().policies, &change.gone).await;
@@ -286,6 +308,7 @@ fn admin_settings(config: &Config) -> restante_admin::Settings {
         socket: config.admin.socket.clone(),
         group: "restante".into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        http: None,
     }
 }
 

@@ -147,7 +147,11 @@ async fn a_stopped_domain_is_451() {
     use restante_queue::{HoldKind, HoldOrder, QueueStore};
     let world = World::new();
     world.mail(&["a.example"], "A: 1\r\n\r\n").await;
-    world.store.hold_domain(&domain("a.example"), HoldOrder::new(HoldKind::Operator, "maintenance")).await.unwrap();
+    world
+        .store
+        .hold_domain(&domain("a.example"), HoldOrder::new(HoldKind::Operator, "maintenance"))
+        .await
+        .unwrap();
     Caller::known(world.odmr(), "ada").await.talk(&[("ATRN a.example", "451 4.3.0")]).await;
     assert!(world.drains.is_empty());
 }

@@ -65,8 +65,9 @@ async fn a_domain_that_is_stopped_during_the_drain_stays() {
         if number == 10 {
             let world = std::sync::Arc::clone(&stopping);
             let name = domain("b.example");
-            let stopped =
-                handle.spawn(async move { world.store.hold_domain(&name, HoldOrder::new(HoldKind::Operator, "wait")).await });
+            let stopped = handle.spawn(async move {
+                world.store.hold_domain(&name, HoldOrder::new(HoldKind::Operator, "wait")).await
+            });
             while !stopped.is_finished() {
                 std::thread::yield_now();
             }

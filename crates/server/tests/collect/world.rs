@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use restante_delivery::{
-    Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Found, Lookup, LookupError, Mx, Tlsa,
-    NextHop, NoRequesters, Nobody,
+    Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Found, Lookup, LookupError, Mx,
+    NextHop, NoRequesters, Nobody, Tlsa,
 };
 use restante_net::{ClientCa, ServerTls};
 use restante_queue::{
@@ -169,7 +169,7 @@ fn delivery_settings(primary: SocketAddr) -> DeliverySettings {
         listeners: Vec::new(),
         source_addresses: Vec::new(),
         is_local: |_| false,
-        notices: NoticeSettings::default(),
+        notices: restante_delivery::NoticeSettings::default(),
         domains,
     }
 }
@@ -219,6 +219,7 @@ impl World {
             accounts: Arc::new(accounts),
             drains: drains.clone(),
             others: Arc::new(crate::calls::Yielding(delivery.unreached())),
+            senders: None,
             calls: crate::calls::join(delivery.door()),
             tls: Some(ServerTls::load_with(certificate, key, ca).unwrap()),
         };
@@ -251,7 +252,8 @@ impl World {
         let destination = |(index, name): (u16, &&str)| Destination {
             domain: domain(name),
             recipients: vec![index],
-            first_attempt: None, dead: false,
+            first_attempt: None,
+            dead: false,
         };
         let message = NewMessage {
             vouched: restante_types::Vouched::Unchecked,

@@ -103,7 +103,8 @@ impl House {
         let (calls, _nobody) = mpsc::channel(1);
         let drains = Drains::default();
         let others = Arc::new(NoOthers);
-        let parts = Parts { store: shared, desk, accounts, drains, others, calls, tls: tls.clone() };
+        let senders = None;
+        let parts = Parts { store: shared, desk, accounts, drains, others, senders, calls, tls: tls.clone() };
         let server = Server::start(settings, parts).unwrap();
         Self { server, store, tls, dir }
     }
