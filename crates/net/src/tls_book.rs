@@ -66,12 +66,6 @@ impl ClientTlsBook {
             (Err(error), None) => Err(error),
         }
     }
-
-    /// How many there are.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 /// The oldest goes.
@@ -91,4 +85,25 @@ fn stamps(trust: &Trust, shown: Option<(&Path, &Path)>) -> [Option<Stamp>; 3] {
     };
     let (certificate, key) = shown.map_or((None, None), |(one, other)| (Stamp::of(one), Stamp::of(other)));
     [authorities, certificate, key]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn there_is_an_end_to_what_is_kept() {
+        let (book, start) = (ClientTlsBook::default(), Instant::now());
+        for number in 0..TRUSTS + 10 {
+            let mut print = [0; 32];
+            print[..8].copy_from_slice(&number.to_be_bytes());
+            let now = start + Duration::from_millis(number as u64);
+            book.trusting(&Trust::Fingerprint(print), None, now).unwrap();
+        }
+        let kept = book.0.lock().unwrap();
+        assert_eq!(kept.len(), TRUSTS);
+        assert!(!kept.keys().any(|key| key.trust == Trust::Fingerprint([0; 32])), "the oldest went");
+    }
 }

@@ -52,6 +52,12 @@ fn certificate(why: &CertificateError) -> String {
 
 /// The first of the names; a certificate may bear hundreds.
 fn few(names: &[String]) -> String {
-    let shown = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(3).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
     if names.len() > 3 { format!("{shown} and {} more", names.len() - 3) } else { shown }
+}
+
+/// What rustls writes as `DnsName("mail.example.org")`.
+fn plain(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
 }
