@@ -91,11 +91,12 @@ impl Delayed {
         entry: &Entry,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let (to, dead) = match policy::verdict(settings, delivery.notices, &entry.envelope.sender, entry.vouched) {
-            Verdict::Send(to) => (to, false),
-            Verdict::Withheld(to) => (to, true),
-            Verdict::Nobody => return Ok(()),
-        };
+        let (to, dead) =
+            match policy::verdict(settings, delivery.notices, &entry.envelope.sender, entry.vouched) {
+                Verdict::Send(to) => (to, false),
+                Verdict::Withheld(to) => (to, true),
+                Verdict::Nobody => return Ok(()),
+            };
         let waits = |state| {
             matches!(state, DeliveryState::Queued | DeliveryState::Deferred | DeliveryState::Misrouted)
         };

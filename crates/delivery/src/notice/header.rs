@@ -60,15 +60,17 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 /// [2047-5] Text for a field that people read, such as Subject: as it is where it is plain, in encoded words where it
 /// is not.
 pub(super) fn text_field(out: &mut String, name: &str, value: &str) {
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if value.chars().all(is_printable_ascii) && !value.contains("=?") {
-        return field(out, name, value);
+        return field(out, name, &value);
     }
-    field(out, name, &encoded_words(value));
+    field(out, name, &encoded_words(&value));
 }
 
 /// RFC 2047 2: an encoded word has at most 75 characters, and a character is never divided.
 fn encoded_words(text: &str) -> String {
-    const OCTETS: usize = 45;
+    // 48 columns, so that the first one fits beside the name of the field too.
+    const OCTETS: usize = 36;
     let (mut words, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
         let piece = cut(rest, OCTETS);
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(written(|out| text_field(out, "Subject", "plain: text")), "Subject: plain: text\r\n");
         assert_eq!(written(|out| text_field(out, "Subject", "ü")), "Subject: =?utf-8?B?w7w=?=\r\n");
         let long = written(|out| text_field(out, "Subject", &"漢".repeat(50)));
-        assert!(long.lines().all(|line| line.len() <= 77) && long.is_ascii(), "{long}");
+        assert!(long.lines().all(|line| line.len() <= 76) && long.is_ascii(), "{long}");
         // What looks like an encoded word is no plain text.
         assert!(!written(|out| text_field(out, "Subject", "=?utf-8?Q?x?=")).contains("=?utf-8?Q?"));
         assert_eq!(phrase("Mail \"Delivery\""), "\"Mail \\\"Delivery\\\"\"");

@@ -74,8 +74,7 @@ mod tests {
             To: postmaster@example.org\r\n\
             Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n\
             Message-ID: <01010101-0101-0101-0101-010101010101@mx2.example.net>\r\n\
-            Subject: =?utf-8?B?ZXhhbXBsZS5vcmc6IHRoZSBwcmltYXJ5IGlzIGRvd24NCkJjYzog?=\r\n \
-            =?utf-8?B?eEBleGFtcGxlLm5ldA==?=\r\n\
+            Subject: example.org: the primary is down Bcc: x@example.net\r\n\
             Auto-Submitted: auto-generated\r\n\
             MIME-Version: 1.0\r\n\
             Content-Type: text/plain; charset=us-ascii\r\n\

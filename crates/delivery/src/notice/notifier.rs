@@ -181,10 +181,8 @@ impl Notifier {
         group: &Group<'_>,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let (wanting, others): (Vec<_>, Vec<_>) = group
-            .recipients
-            .iter()
-            .partition(|(_, recipient)| policy::wants(Kind::Failed, recipient.notify));
+        let (wanting, others): (Vec<_>, Vec<_>) =
+            group.recipients.iter().partition(|(_, recipient)| policy::wants(Kind::Failed, recipient.notify));
         let verdict = policy::verdict(settings, delivery.notices, &entry.envelope.sender, entry.vouched);
         let mut dead: Vec<u16> = others.iter().map(|(status, _)| status.index).collect();
         let indices: Vec<u16> = wanting.iter().map(|(status, _)| status.index).collect();
@@ -201,7 +199,8 @@ impl Notifier {
                         until: None,
                     })
                     .collect();
-                let draft = Draft { kind: Kind::Failed, to, told: &told, recipients: &indices, now, dead: false };
+                let draft =
+                    Draft { kind: Kind::Failed, to, told: &told, recipients: &indices, now, dead: false };
                 match draft.post(&self.clerk.post, settings, entry).await {
                     Ok(id) => {
                         self.conclude(entry, &indices, Conclusion::Reported).await?;

@@ -35,11 +35,12 @@ impl Clerk {
             Err(StoreError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let (to, dead) = match policy::verdict(&settings, delivery.notices, &entry.envelope.sender, entry.vouched) {
-            Verdict::Send(to) => (to, false),
-            Verdict::Withheld(to) => (to, true),
-            Verdict::Nobody => return Ok(()),
-        };
+        let (to, dead) =
+            match policy::verdict(&settings, delivery.notices, &entry.envelope.sender, entry.vouched) {
+                Verdict::Send(to) => (to, false),
+                Verdict::Withheld(to) => (to, true),
+                Verdict::Nobody => return Ok(()),
+            };
         let now: UnixMillis = (self.post.clock)();
         let (mut told, mut recipients) = (Vec::new(), Vec::new());
         for index in taken {

@@ -82,7 +82,11 @@ fn only_what_was_said(told: Told<'_>) -> Told<'_> {
 }
 
 /// What a notice is about; `None` where it cannot be read any more. It is reported all the same.
-pub(super) async fn read(room: &PostRoom, entry: &Entry, whole: bool) -> Result<Option<Original>, StoreError> {
+pub(super) async fn read(
+    room: &PostRoom,
+    entry: &Entry,
+    whole: bool,
+) -> Result<Option<Original>, StoreError> {
     let gone = |error| match error {
         StoreError::Damaged(_) | StoreError::NotFound => Ok(None),
         error => Err(error),

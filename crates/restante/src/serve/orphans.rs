@@ -23,7 +23,9 @@ pub(super) async fn hold(store: &dyn QueueStore, policies: &DomainMap<Policy>, g
         let page = store.stats_page(after.as_ref(), PAGE);
         let Some(last) = page.last() else { return };
         after = Some(last.domain.clone());
-        for stats in page.iter().filter(|stats| has_mail(stats) && policies.find(&stats.domain).is_none()) {
+        // Notices belong to no domain of ours.
+        let uncovered = |domain: &Domain| domain.notices_to().is_none() && policies.find(domain).is_none();
+        for stats in page.iter().filter(|stats| has_mail(stats) && uncovered(&stats.domain)) {
             hold_one(store, stats).await;
         }
     }
