@@ -135,14 +135,6 @@ pub enum TlsPolicy {
     MtaSts,
 }
 
-impl TlsPolicy {
-    /// Whether this version can enforce it; the configuration refuses the others rather than pretending.
-    #[must_use]
-    pub const fn is_supported(self) -> bool {
-        matches!(self, Self::Opportunistic | Self::Require)
-    }
-}
-
 /// Whom we take for the primary where certificates are looked at, and what we show it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TlsTrust {

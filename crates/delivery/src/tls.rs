@@ -108,11 +108,11 @@ impl TlsPolicies {
     ) -> Result<Demand, Unmet> {
         match delivery.tls {
             TlsPolicy::Opportunistic => Ok(Demand::if_offered(
-                named(&delivery.trust, hop),
+                named(None, hop),
                 "opportunistic: encrypted where the next hop offers it, in clear otherwise".to_owned(),
             )),
             TlsPolicy::Require => Ok(Demand::encrypted(
-                named(&delivery.trust, hop),
+                named(None, hop),
                 "require: encrypted, whatever certificate is shown".to_owned(),
             )),
             TlsPolicy::Verify => Ok(self.verify(delivery, hop)),
@@ -156,7 +156,7 @@ impl TlsPolicies {
 
     fn verify(&self, delivery: &DomainDelivery, hop: &Hop) -> Demand {
         let trust = &delivery.trust;
-        let name = named(trust, hop);
+        let name = named(trust.name.as_ref(), hop);
         if !trust.fingerprints.is_empty() {
             let count = trust.fingerprints.len();
             let words = match count {
@@ -165,57 +165,50 @@ impl TlsPolicies {
             };
             return Demand::verified(Trust::Fingerprints(trust.fingerprints.clone()), name, words);
         }
-        let (by, whose) = self.authorities_for(trust);
+        let (by, whose) = match &trust.authorities {
+            Some(file) => {
+                (Trust::Authorities(file.clone()), format!("the authorities in {}", file.display()))
+            }
+            None => (self.authorities.clone(), "the system's authorities".to_owned()),
+        };
         let words = format!("verify: a certificate for {} by {whose}", name.to_str());
         Demand::verified(by, name, words)
     }
 
-    async fn mta_sts(
-        &self,
-        domain: &Domain,
-        delivery: &DomainDelivery,
-        hop: &Hop,
-    ) -> Result<Demand, Unmet> {
+    async fn mta_sts(&self, domain: &Domain, delivery: &DomainDelivery, hop: &Hop) -> Result<Demand, Unmet> {
         let lookup = self.lookup_for(delivery)?;
         let found = self.sts.current(domain, &lookup, (self.clock)()).await;
         let known = found.map_err(|why| Unmet::policy(format!("no MTA-STS policy of {domain}: {why}")))?;
-        let (id, name) = (&known.id, named(&delivery.trust, hop));
+        let (id, name) = (&known.id, named(None, hop));
         match known.policy.mode {
             // [8461-5-none] The domain says itself, by a policy that was verified, that it has none any more.
             StsMode::None => Ok(Demand::if_offered(
                 name,
-                format!("mta-sts: {domain} has switched it off (mode none, policy {id}); encrypted where offered"),
+                format!(
+                    "mta-sts: {domain} has switched it off (mode none, policy {id}); encrypted where offered"
+                ),
             )),
             // [8461-5-testing] Delivered as though there were no failure; what would fail is told in the log.
             StsMode::Testing => {
                 if let Err(why) = listed(&known.policy, domain, hop) {
                     crate::events::sts_testing(domain, hop, &why.to_string());
                 }
-                let words =
-                    format!("mta-sts: {domain} is testing (mode testing, policy {id}); encrypted where offered");
+                let words = format!(
+                    "mta-sts: {domain} is testing (mode testing, policy {id}); encrypted where offered"
+                );
                 Ok(Demand::if_offered(name, words))
             }
             StsMode::Enforce => {
                 // [8461-5-enforce] [8461-4.1]
                 let host = listed(&known.policy, domain, hop)?;
-                let (by, whose) = self.authorities_for(&delivery.trust);
                 let words = format!(
-                    "mta-sts: a certificate for {host} by {whose} (mode enforce, policy {id} of {domain})"
+                    "mta-sts: a certificate for {host} by the system's authorities (mode enforce, policy {id} of {domain})"
                 );
                 // [8461-4.2] Its own name: neither that of the domain nor one that the configuration gives.
                 let name = ServerName::try_from(host.as_str().to_owned());
                 let name = name.map_err(|_| Unmet::policy(format!("{host} is no name for a certificate")))?;
-                Ok(Demand::verified(by, name, words))
+                Ok(Demand::verified(self.authorities.clone(), name, words))
             }
-        }
-    }
-
-    fn authorities_for(&self, trust: &TlsTrust) -> (Trust, String) {
-        match (&trust.authorities, &self.authorities) {
-            (Some(file), _) => {
-                (Trust::Authorities(file.clone()), format!("the authorities in {}", file.display()))
-            }
-            (None, authorities) => (authorities.clone(), "the system's authorities".to_owned()),
         }
     }
 
@@ -242,8 +235,8 @@ fn listed<'a>(policy: &StsPolicy, domain: &Domain, hop: &'a Hop) -> Result<&'a D
 }
 
 /// What we ask for in the handshake: the name on file, that of the host, or its address.
-fn named(trust: &TlsTrust, hop: &Hop) -> ServerName<'static> {
-    let name = trust.name.as_ref().or(hop.name.as_ref());
+fn named(name: Option<&Domain>, hop: &Hop) -> ServerName<'static> {
+    let name = name.or(hop.name.as_ref());
     let named = name.and_then(|name| ServerName::try_from(name.as_str().to_owned()).ok());
     named.unwrap_or_else(|| ServerName::from(hop.address.ip()))
 }

@@ -1,6 +1,6 @@
 //! Whom a client takes for a server: real handshakes with chains made for the purpose.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails where it cannot go on")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod book;
 mod chain;

@@ -120,9 +120,6 @@ fn what_the_policy_does_not_look_at_is_said() {
 
 #[test]
 fn policies_that_need_a_name_and_have_an_address() {
-    if !restante_delivery::TlsPolicy::Dane.is_supported() {
-        return;
-    }
     let with = |policy: &str, primary: &str, more: &str| {
         format!("{DOMAIN}primary = \"{primary}\"\ntls-policy = \"{policy}\"\n{more}")
     };

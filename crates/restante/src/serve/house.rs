@@ -81,7 +81,7 @@ impl House {
         let tls_policies = Arc::new(TlsPolicies::new(TlsParts {
             lookup: lookup.clone(),
             fetch: Arc::new(HttpsFetch::default()),
-            file: Some(config.data_dir.join("mta-sts.json")),
+            file: Some(config.top.data_dir.join("mta-sts.json")),
             clock: Arc::new(|| SystemTime::now().into()),
         }));
         let mut keepers = JoinSet::new();
