@@ -333,3 +333,35 @@ impl Rest {
         Ok((octets.into(), rest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn sealed(octets: &[u8]) -> SealedContent {
+        let mut buffer = ContentBuffer::default();
+        buffer.append(octets);
+        buffer.seal().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn heads_stand_before_what_is_there_and_count_as_part_of_it() {
+        let content = sealed(b"Subject: x\r\n\r\n").await.with_head(Bytes::from_static(b"B: 2\r\n"));
+        let content = content.with_head(Bytes::new()).with_head(Bytes::from_static(b"A: 1\r\n"));
+        let all = b"A: 1\r\nB: 2\r\nSubject: x\r\n\r\n";
+        assert_eq!((content.len(), content.crc), (all.len() as u64, crc32c::crc32c(all)));
+        assert_eq!(content.reader().remaining(), all.len() as u64);
+        assert_eq!(content.reader().read_all().unwrap(), all);
+        let empty = sealed(b"").await.with_head(Bytes::from_static(b"A: 1\r\n"));
+        assert_eq!((empty.len(), empty.reader().read_all().unwrap()), (6, b"A: 1\r\n".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_long_is_left_out() {
+        let content = sealed(b"x").await.with_head(vec![b'h'; MAX_HEAD + 1].into());
+        assert_eq!(content.len(), 1);
+        let content = content.with_head(vec![b'h'; MAX_HEAD].into());
+        assert_eq!(content.len(), 1 + MAX_HEAD as u64);
+        assert_eq!(content.with_head(Bytes::from_static(b"1")).len(), 1 + MAX_HEAD as u64);
+    }
+}

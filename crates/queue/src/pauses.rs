@@ -135,3 +135,105 @@ impl Pauses {
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const END: u64 = 120;
+
+    fn pauses(spans: &[(u64, u64)]) -> Pauses {
+        let pause = |all: Pauses, (from, until): &(u64, u64)| all.with(UnixMillis(*from), UnixMillis(*until));
+        spans.iter().fold(Pauses::default(), pause)
+    }
+
+    /// Milliseconds from one time to another in which the clock ran.
+    fn ran(spans: &[(u64, u64)], from: u64, until: u64) -> u64 {
+        let stands = |at: &u64| spans.iter().any(|(from, until)| from <= at && at < until);
+        (from..until).filter(|at| !stands(at)).count() as u64
+    }
+
+    fn spans() -> impl Strategy<Value = Vec<(u64, u64)>> {
+        proptest::collection::vec((0..END, 0..20u64).prop_map(|(from, span)| (from, from + span)), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_before_the_cutoff_is_older_than_the_retention(
+            over in spans(),
+            running in proptest::option::of(0..END),
+            now in 0..END,
+            retention in 0..END,
+        ) {
+            let mut all = over.clone();
+            all.extend(running.map(|from| (from, now.max(from))));
+            let pauses = match running {
+                Some(from) => pauses(&over).with_running(UnixMillis(from), None),
+                None => pauses(&over),
+            };
+            let cutoff = pauses.cutoff(UnixMillis(now), Duration::from_millis(retention));
+            for arrived in 0..=now {
+                prop_assert_eq!(arrived < cutoff.0, ran(&all, arrived, now) > retention, "{}", arrived);
+            }
+        }
+
+        #[test]
+        fn a_message_expires_when_its_clock_has_run_for_the_retention(
+            over in spans(),
+            running in proptest::option::of((0..END, proptest::option::of(0..END))),
+            arrived in 0..END,
+            now in 0..END,
+            retention in 0..END,
+        ) {
+            let mut all = over.clone();
+            all.extend(running.map(|(from, until)| (from, until.unwrap_or(now).max(now))));
+            let pauses = match running {
+                Some((from, until)) => pauses(&over).with_running(UnixMillis(from), until.map(UnixMillis)),
+                None => pauses(&over),
+            };
+            let expires = pauses.expires(UnixMillis(arrived), Duration::from_millis(retention), UnixMillis(now)).0;
+            prop_assert_eq!(ran(&all, arrived, expires), retention);
+            prop_assert!(retention == 0 || ran(&all, arrived, expires - 1) < retention);
+        }
+
+        #[test]
+        fn pauses_are_apart_and_what_is_forgotten_matters_to_nobody(over in spans(), oldest in 0..END, now in 0..END) {
+            let mut some = pauses(&over);
+            prop_assert!(some.over.0.is_sorted_by(|one, next| one.until < next.from));
+            some.over.forget_before(UnixMillis(oldest));
+            for arrived in oldest..=now {
+                let expires = |pauses: &Pauses| pauses.expires(UnixMillis(arrived), Duration::from_millis(40), UnixMillis(now));
+                prop_assert_eq!(expires(&some), expires(&pauses(&over)));
+            }
+        }
+
+        #[test]
+        fn more_pauses_than_are_kept_let_mail_stay_longer_never_shorter(gaps in proptest::collection::vec((1..50u64, 1..50u64), 65..200)) {
+            let (mut all, mut at) = (Vec::new(), 0);
+            for (gap, span) in gaps {
+                all.push((at + gap, at + gap + span));
+                at += gap + span;
+            }
+            let kept = pauses(&all);
+            prop_assert_eq!(kept.over.0.len(), MAX_PAUSES);
+            for (from, until) in all {
+                prop_assert!(kept.over.0.iter().any(|pause| pause.from.0 <= from && until <= pause.until.0));
+            }
+        }
+    }
+
+    #[test]
+    fn without_pauses_it_is_a_subtraction() {
+        let none = Pauses::default();
+        let day = Duration::from_secs(24 * 3600);
+        let now = UnixMillis(1_800_000_000_000);
+        assert_eq!(none.cutoff(now, day), UnixMillis(now.0 - 86_400_000));
+        assert_eq!(none.cutoff(UnixMillis(5), day), UnixMillis::EPOCH);
+        assert_eq!(none.cutoff(now, Duration::MAX), UnixMillis::EPOCH);
+        assert_eq!(none.expires(now, day, now), now.plus(day));
+        assert_eq!(none.expires(now, Duration::MAX, now), UnixMillis::MAX);
+        assert!(!none.is_running() && none.with_running(now, None).is_running());
+    }
+}

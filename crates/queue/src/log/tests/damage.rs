@@ -174,6 +174,57 @@ fn a_version_of_the_future_refuses_to_start_and_says_so() {
     assert!(refused.contains("segment version 9 is not known"), "{refused}");
 }
 
+/// Makes a record one of version 1: without its last octet of envelope, and with nothing in it beside a file.
+fn as_version_1(sim: &SimDisk, log: &Bench, place: Place) {
+    use crate::log::record::{HEADER, Header};
+    let segment = log.shared.segment(place.segment).unwrap();
+    let mut octets = sim.octets(&segment.path);
+    let record = &mut octets[place.offset as usize..];
+    let header = Header::decode(record[..HEADER].try_into().unwrap(), &segment.magic, place.offset).unwrap();
+    let (begin, end) = (header.envelope_at() as usize, header.content_at() as usize);
+    let envelope = record[begin..end - 1].to_vec();
+    let before = Header {
+        version: 1,
+        envelope: header.envelope - 1,
+        envelope_crc: crc32c::crc32c(&envelope),
+        ..header
+    };
+    assert_eq!(before.record_len(), header.record_len(), "the next record stays where it is");
+    record[..HEADER].copy_from_slice(&before.encode(&segment.magic));
+    let behind = header.record_len() as usize;
+    record.copy_within(end..behind, end - 1);
+    record[behind - 1] = 0;
+    sim.plant(&segment.path, &octets);
+}
+
+#[test]
+fn records_of_version_1_are_read() {
+    use restante_types::Vouched;
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let contents = [octets(1, 500), octets(2, 5000), octets(3, 500)];
+    let mut places = Vec::new();
+    for (number, content) in (1..).zip(&contents) {
+        let content = log.try_seal(content).unwrap();
+        let message = NewMessage { vouched: Vouched::Spf, ..message(number, 2, content) };
+        places.push(log.try_append(vec![message]).remove(0).unwrap());
+    }
+    as_version_1(&sim, &log, places[0]);
+    as_version_1(&sim, &log, places[1]);
+    let mut log = log.kill();
+    let (live, damaged) = log.scan();
+    assert_eq!((live.len(), damaged.len()), (3, 0));
+    let vouched = [Vouched::Unchecked, Vouched::Unchecked, Vouched::Spf];
+    for ((place, content), vouched) in places.iter().zip(&contents).zip(vouched) {
+        let message = log.read(*place).unwrap();
+        assert_eq!((message.vouched, message.size), (vouched, content.len() as u64));
+        assert_eq!(log.content(*place).unwrap(), *content);
+    }
+    log.mark_all(places[0], 2, StateByte::PURGED);
+    log.forget([places[0]]);
+    assert_eq!(log.restart().scan().0.len(), 2);
+}
+
 #[test]
 fn foreign_files_in_the_directory_are_left_alone() {
     let sim = SimDisk::default();

@@ -74,6 +74,53 @@ fn a_reader_hands_out_pieces_and_the_last_one_only_if_all_was_right() {
     assert!(some.is_empty());
 }
 
+/// Content with a head: the head in the record, the rest in a file.
+fn headed(log: &mut Bench, number: u64, head: &[u8], content: &[u8]) -> Place {
+    let sealed = log.try_seal(content).unwrap().with_head(head.to_vec().into());
+    log.try_append(vec![message(number, 1, sealed)]).remove(0).unwrap()
+}
+
+#[test]
+fn a_head_lies_in_the_record_and_is_read_before_the_file() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let (head, content) = (octets(7, 3000), octets(1, 700_000));
+    let place = headed(&mut log, 1, &head, &content);
+    let all = [&head[..], &content].concat();
+    for restarted in [false, true] {
+        if restarted {
+            log = log.kill();
+            assert_eq!(log.report.left_over_files, 0);
+        }
+        assert_eq!(log.read(place).unwrap().size, all.len() as u64);
+        let reader = log.shared.content(place).unwrap();
+        assert_eq!(reader.remaining(), all.len() as u64);
+        assert!(reader.read_all().unwrap() == all);
+    }
+    let segment = log.shared.segment(place.segment).unwrap();
+    let at = sim.octets(&segment.path).windows(64).position(|window| window == &head[..64]).unwrap();
+    sim.flip(&segment.path, 8 * (at as u64 + 2000));
+    assert!(matches!(log.content(place), Err(StoreError::Damaged(_))), "the check is over both");
+    // A copy of the log has it too.
+    sim.flip(&segment.path, 8 * (at as u64 + 2000));
+    log.shared.copy_to(Path::new("/copy")).unwrap();
+    let copy = Bench::open_in(Arc::new(sim), Path::new("/copy"), small(), Arc::new(runtime())).unwrap();
+    assert!(copy.content(place).unwrap() == all);
+}
+
+#[test]
+fn a_torn_head_is_a_torn_group() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let place = headed(&mut log, 1, &octets(7, 3000), &octets(1, 5000));
+    let path = log.shared.segment(place.segment).unwrap().path.clone();
+    let whole = sim.octets(&path);
+    sim.plant(&path, &whole[..place.offset as usize + 1500]);
+    let log = log.kill();
+    assert_eq!((log.scan().0.len(), names(&sim, "large").len()), (0, 0));
+    assert_eq!(log.report.damaged, []);
+}
+
 #[test]
 fn a_lost_or_cut_file_is_damage_of_that_message_alone() {
     let sim = SimDisk::default();

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use restante_types::DeliveryState;
+use restante_types::{DeliveryState, Vouched};
 
 use super::*;
 
@@ -32,6 +32,15 @@ impl Known {
     }
 }
 
+/// What every third message has before its content.
+fn head(number: u64) -> Vec<u8> {
+    if number.is_multiple_of(3) { octets(number + 1_000_000, number as usize * 37 % 600) } else { Vec::new() }
+}
+
+fn vouched(number: u64) -> Vouched {
+    [Vouched::Unchecked, Vouched::No, Vouched::Spf, Vouched::Dkim][number as usize % 4]
+}
+
 /// Everything handed in so far, over all the lives of a log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
@@ -50,10 +59,12 @@ impl Model {
                 if rng.random_ratio(1, 6) { rng.random_range(1100..3000) } else { rng.random_range(0..900) };
             let content = octets(self.next, len);
             let Ok(sealed) = log.try_seal(&content) else { continue };
+            let head = head(self.next);
+            let (content, sealed) = ([&head, &content[..]].concat(), sealed.with_head(head.into()));
             let known = Known { sure: StateByte::QUEUED, maybe: Vec::new() };
             let expected = Expected { content, place: None, recipients: vec![known; recipients] };
             self.messages.insert(id(self.next), expected);
-            group.push(message(self.next, recipients, sealed));
+            group.push(NewMessage { vouched: vouched(self.next), ..message(self.next, recipients, sealed) });
         }
         let ids: Vec<_> = group.iter().map(|message| message.id).collect();
         for (id, answer) in ids.iter().zip(log.try_append(group)) {
@@ -68,11 +79,12 @@ impl Model {
     }
 
     fn random_state(rng: &mut StdRng) -> StateByte {
-        match rng.random_range(0..8) {
+        match rng.random_range(0..9) {
             0 => StateByte::QUEUED.with_held(true),
             1 => StateByte::new(DeliveryState::Failed),
             2 => StateByte::QUEUED.with_deleted(true),
             3 => StateByte::PURGED,
+            4 => StateByte::new(DeliveryState::Dead),
             _ => StateByte::new(DeliveryState::Delivered),
         }
     }
@@ -117,6 +129,8 @@ impl Model {
             let expected = self.messages.get_mut(id).expect("a message that nobody handed in");
             assert_eq!(log.content(*place).unwrap(), expected.content);
             assert_eq!(log.read(*place).unwrap(), *message);
+            let number = u64::try_from(u128::from_be_bytes(id.to_bytes()) >> 80).unwrap();
+            assert_eq!((message.vouched, message.size), (vouched(number), expected.content.len() as u64));
             if let Some(before) = expected.place {
                 assert_eq!(before, *place);
             }
