@@ -349,7 +349,8 @@ impl FeedOwner {
         Tally::sum(self.shared.iter().map(|shared| shared.state().tally()))
     }
 
-    /// Whether there is something to hand out, or somebody asked again. Waits for a page that is under way.
+    /// Whether there is something to hand out, or will be because somebody asked again. Waits for a page that is under
+    /// way.
     pub(crate) async fn has_more(&self) -> bool {
         loop {
             let mut changed = std::pin::pin!(self.feed.inside.changed.notified());

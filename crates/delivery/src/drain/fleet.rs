@@ -28,6 +28,11 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
+    /// Whether no connection to this server will do better.
+    fn is_for_all(&self) -> bool {
+        self.ourselves || self.is_refused_connection() || self.reply.code.get() == 421
+    }
+
     /// Whether nobody listens there any more. RFC 3463 3.5: X.4.1, no answer from host
     pub(crate) fn is_refused_connection(&self) -> bool {
         self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 1))
@@ -86,8 +91,8 @@ impl<'a> Fleet<'a> {
     /// Sends couriers until all of them are back; returns the first trouble that one met. Tells `takes` once which
     /// next hop took a message.
     ///
-    /// Trouble of one ends them all: what is under way is finished, nothing more is taken up. Only where a further
-    /// connection is not wanted beside those that work, they go on without it.
+    /// 421 to one of them, and nobody listening any more, ends them all: what is under way is finished, nothing more is
+    /// taken up. Where a connection breaks, or a further one is not wanted, the others go on without it.
     pub(super) async fn travel(&mut self, takes: &mut (dyn FnMut(SocketAddr) + Send)) -> Option<Trouble> {
         self.owner.resume();
         let mut stop = self.context.stop.clone();
@@ -109,7 +114,7 @@ impl<'a> Fleet<'a> {
                     }
                     Some(trip) => {
                         trouble = trouble.or(trouble_of(trip));
-                        if trouble.is_some() {
+                        if trouble.as_ref().is_some_and(Trouble::is_for_all) {
                             self.owner.pause();
                         }
                     }

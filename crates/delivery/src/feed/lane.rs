@@ -117,8 +117,9 @@ impl Shared {
     pub(super) fn peek(self: &Arc<Self>) -> Option<bool> {
         self.check_fence();
         let mut state = self.state();
-        if state.is_idle() {
-            return Some(self.look_once_more(&mut state));
+        // Whether who asked again has something is known when the page is there.
+        if state.is_idle() && !self.look_once_more(&mut state) {
+            return Some(false);
         }
         self.load_if_low(&mut state);
         state.peek()
