@@ -1,7 +1,7 @@
 //! The primaries' addresses, for who may send ETRN. Looked up in the background; asking never waits.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub struct PrimaryBook {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Mx(Domain),
-    Host(Domain),
+    /// With the DNS servers that are asked for it, where the domain has its own.
+    Host(Domain, Vec<SocketAddr>),
 }
 
 struct Page {
@@ -59,7 +60,7 @@ impl PrimaryBook {
         let (configured, delivery) = settings.domains.find(domain)?;
         let key = match &delivery.primary {
             NextHop::Literal(address) => return Some(Arc::new([address.ip()])),
-            NextHop::Host { name, .. } => Key::Host(name.clone()),
+            NextHop::Host { name, .. } => Key::Host(name.clone(), delivery.resolvers.clone()),
             NextHop::Mx => Key::Mx(domain.clone()),
         };
         let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
@@ -75,8 +76,15 @@ impl PrimaryBook {
         }
     }
 
-    /// The configuration changed: what is new is looked up now.
+    /// The configuration changed: all is looked up again, by other servers perhaps. Until then the last known addresses
+    /// stay.
     pub fn reloaded(&self) {
+        let now = Instant::now();
+        self.pages
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values_mut()
+            .for_each(|page| page.next = page.next.min(now));
         self.reloaded.notify_one();
     }
 
@@ -110,14 +118,15 @@ impl PrimaryBook {
             match &delivery.primary {
                 NextHop::Mx => drop(pages.entry(Key::Mx(domain.clone())).or_insert_with(Page::blank)),
                 NextHop::Host { name, .. } => {
-                    hosts.insert(name.clone());
-                    pages.entry(Key::Host(name.clone())).or_insert_with(Page::blank);
+                    let key = Key::Host(name.clone(), delivery.resolvers.clone());
+                    pages.entry(key.clone()).or_insert_with(Page::blank);
+                    hosts.insert(key);
                 }
                 NextHop::Literal(_) => {}
             }
         }
         pages.retain(|key, _| match key {
-            Key::Host(name) => hosts.contains(name),
+            Key::Host(..) => hosts.contains(key),
             Key::Mx(name) => {
                 settings.domains.find(name).is_some_and(|(_, delivery)| delivery.primary == NextHop::Mx)
             }
@@ -154,7 +163,7 @@ impl PrimaryBook {
         let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
         let Some(page) = pages.get_mut(&key) else { return };
         let name = match &key {
-            Key::Mx(name) | Key::Host(name) => name,
+            Key::Mx(name) | Key::Host(name, _) => name,
         };
         match answer {
             Answer::Known(addresses, ttl) => {
@@ -184,16 +193,25 @@ enum Answer {
     Unknown(String),
 }
 
+async fn host(
+    lookup: &Arc<dyn Lookup>,
+    name: &Domain,
+    servers: &[SocketAddr],
+) -> Result<(Vec<IpAddr>, Duration), NoRoute> {
+    let cannot = || NoRoute::Later("the domain's own DNS servers cannot be asked".to_owned());
+    let own =
+        if servers.is_empty() { lookup.clone() } else { lookup.with_servers(servers).ok_or_else(cannot)? };
+    let found = own.addresses(name).await.map_err(|error| NoRoute::Later(error.to_string()))?;
+    Ok((found.records, found.ttl))
+}
+
 async fn look_up(lookup: &Arc<dyn Lookup>, settings: &DeliverySettings, key: &Key) -> Answer {
     let found = match key {
         Key::Mx(domain) => route::find(lookup, settings, domain, &NextHop::Mx).await.map(|route| {
             let ips: Vec<IpAddr> = route.hops.iter().map(|hop| hop.address.ip()).collect();
             (ips, route.ttl.unwrap_or(BOOK_REFRESH_MIN))
         }),
-        Key::Host(name) => match lookup.addresses(name).await {
-            Ok(found) => Ok((found.records, found.ttl)),
-            Err(error) => Err(NoRoute::Later(error.to_string())),
-        },
+        Key::Host(name, servers) => host(lookup, name, servers).await,
     };
     match found {
         Ok((mut addresses, ttl)) => {

@@ -18,8 +18,8 @@ use crate::carrier::{Carrier, Certificates};
 use crate::events;
 use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source, Tally};
 use crate::limits::NOT_SCHEDULED;
-use crate::notice::Clerk;
 use crate::news::{News, Witness};
+use crate::notice::Clerk;
 use crate::requester::{Requester, Requesters};
 use crate::resolve::Lookup;
 use crate::returns::Returns;
@@ -206,7 +206,8 @@ impl Drain<'_> {
             let reply = Reply::new(450, (4, 4, 6), "the address that asked is our own");
             return Ending::unreached(reply);
         }
-        let hop = Hop::literal(address, self.settings.source_for(address.ip()));
+        let source = route::source(&self.settings, Some(self.delivery), address.ip());
+        let hop = Hop::literal(address, source);
         self.travel(owner, vec![hop], Some(certificates.into())).await
     }
 

@@ -34,6 +34,8 @@ pub const HEAD: usize = 4;
 pub const MX_RECORDS: usize = 50;
 /// Addresses tried for one drain.
 pub const ADDRESSES: usize = 50;
+/// Things on a way that are not tried and are told one by one.
+pub const LEFT_OUT: usize = 64;
 /// Names resolved at the same time for one route.
 pub const LOOKUPS_AT_ONCE: usize = 8;
 /// Answers of one set of DNS servers that are kept.

@@ -1,21 +1,22 @@
 //! Where a domain's mail goes: the addresses to try, in order.
 
+mod exchanges;
+mod left_out;
 mod ourselves;
 mod view;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rand::seq::SliceRandom;
 use restante_types::Domain;
-use tokio::task::JoinSet;
 
-use std::sync::Arc;
+use crate::limits::ADDRESSES;
+use crate::resolve::{Found, Lookup, LookupError};
+use crate::settings::{DeliverySettings, DomainDelivery, NextHop, TlsPolicy};
 
-use crate::limits::{ADDRESSES, LOOKUPS_AT_ONCE, MX_RECORDS};
-use crate::resolve::{Exchange, Found, Lookup, LookupError, Mx};
-use crate::settings::{DeliverySettings, NextHop, SMTP_PORT};
-
+pub use left_out::LeftOut;
+use left_out::LeftOuts;
 pub use ourselves::{Ourselves, is_local_address};
 pub use view::RouteView;
 
@@ -30,7 +31,9 @@ pub struct Hop {
     pub preference: u16,
     /// The address to connect from; none leaves it to the kernel.
     pub source: Option<IpAddr>,
-    /// Whether DNSSEC proves the way to it: the MX records (or the configuration names the host) and its addresses.
+    /// Whether DNSSEC proves the way to it as far as DANE needs it: the MX records (or the configuration names the host),
+    /// and its addresses, or at least that its name is an alias (RFC 7672 2.2.2). Only looked for where the domain's
+    /// policy is [`TlsPolicy::Dane`].
     pub secure: bool,
     /// The names whose TLSA records count for it, in the order to ask (RFC 7672 2.2.2); none where DANE cannot apply.
     pub tlsa_bases: Vec<Domain>,
@@ -71,19 +74,10 @@ pub struct Route {
     pub hops: Vec<Hop>,
     /// The shortest time to live on the way here; none where nothing was looked up.
     pub ttl: Option<Duration>,
-    /// Whether DNSSEC proves the MX records, or that there are none.
+    /// Whether DNSSEC proves the MX records; see [`Hop::secure`].
     pub secure: bool,
     /// What the DNS names and is not tried.
     pub left_out: Vec<LeftOut>,
-}
-
-/// Something on the way that is not tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    /// An MX record, a host or an address, as the DNS names it.
-    pub what: String,
-    /// In words, for the operator.
-    pub why: String,
 }
 
 /// Why there is no way.
@@ -97,7 +91,7 @@ pub enum NoRoute {
     Later(String),
 }
 
-/// Finds the way to `domain`'s primary.
+/// Finds the way to `domain`'s primary; for a queue of notices, to the exchanges of the domain they go to.
 ///
 /// # Errors
 /// [`NoRoute`] says whether that may pass by itself.
@@ -107,145 +101,163 @@ pub async fn find(
     domain: &Domain,
     primary: &NextHop,
 ) -> Result<Route, NoRoute> {
-    let us = Ourselves::new(settings);
-    match primary {
-        NextHop::Literal(address) => {
-            let hop = Hop::literal(*address, settings.source_for(address.ip()));
-            pinned(&us, vec![hop], None)
-        }
-        NextHop::Host { name, port } => {
-            let found = lookup.addresses(name).await.map_err(|error| later(name, &error))?;
-            let hops = interleaved(found.records).into_iter().map(|ip| Hop {
-                name: Some(name.clone()),
-                ..Hop::literal(SocketAddr::new(ip, *port), settings.source_for(ip))
-            });
-            pinned(&us, hops.take(ADDRESSES).collect(), Some(found.ttl))
-        }
-        NextHop::Mx => match domain.notices_to() {
-            // Nobody hired us to hold notices: what they lead to is tried until they are too old.
-            Some(to) => by_mx(lookup, &us, &to).await.map_err(|error| NoRoute::Later(error.to_string())),
-            None => by_mx(lookup, &us, domain).await,
-        },
-    }
+    explore(lookup, settings, domain, primary).await.0
 }
 
-/// A pinned primary may well be on this machine (another MTA beside us), only not one of our own listeners.
-fn pinned(us: &Ourselves<'_>, mut hops: Vec<Hop>, ttl: Option<Duration>) -> Result<Route, NoRoute> {
-    let first = hops.first().map(ToString::to_string).unwrap_or_default();
-    hops.retain(|hop| !us.is_listener(hop.address));
-    if hops.is_empty() {
-        return Err(NoRoute::Misrouted(format!("the primary {first} is this server itself")));
+/// As [`find`], and what was left out even where nothing is left.
+async fn explore(
+    lookup: &Arc<dyn Lookup>,
+    settings: &DeliverySettings,
+    domain: &Domain,
+    primary: &NextHop,
+) -> (Result<Route, NoRoute>, Vec<LeftOut>) {
+    let delivery = settings.domains.find(domain).map(|(_, delivery)| delivery);
+    let mut search =
+        Search { us: Ourselves::new(settings), settings, delivery, left_out: LeftOuts::default() };
+    let found = search.run(lookup, domain, primary).await;
+    let left_out = search.left_out.into_vec();
+    let route =
+        found.map(|Way { hops, ttl, secure }| Route { hops, ttl, secure, left_out: left_out.clone() });
+    (route, left_out)
+}
+
+/// The address to connect to `target` from: the domain's own before the general ones.
+pub(crate) fn source(
+    settings: &DeliverySettings,
+    delivery: Option<&DomainDelivery>,
+    target: IpAddr,
+) -> Option<IpAddr> {
+    let own = delivery.map(|delivery| delivery.source_addresses.as_slice()).unwrap_or_default();
+    let own = own.iter().copied().find(|source| source.is_ipv4() == target.is_ipv4());
+    own.or_else(|| settings.source_for(target))
+}
+
+/// The questions of one domain: its own servers where it has any, and with proof where its policy needs it.
+///
+/// # Errors
+/// [`NoRoute::Later`]: its own servers cannot be asked.
+pub(crate) fn lookup_for(
+    lookup: &Arc<dyn Lookup>,
+    delivery: Option<&DomainDelivery>,
+) -> Result<Arc<dyn Lookup>, NoRoute> {
+    let Some(delivery) = delivery else { return Ok(lookup.clone()) };
+    let mut lookup = lookup.clone();
+    if !delivery.resolvers.is_empty() {
+        let own = lookup.with_servers(&delivery.resolvers);
+        lookup =
+            own.ok_or_else(|| NoRoute::Later("the domain's own DNS servers cannot be asked".to_owned()))?;
     }
-    Ok(Route { hops, ttl, secure: false, left_out: Vec::new() })
+    // [7672-2.1.1-need] Nobody else's mail depends on DNSSEC.
+    if delivery.tls == TlsPolicy::Dane
+        && let Some(proving) = lookup.proving()
+    {
+        lookup = proving;
+    }
+    Ok(lookup)
+}
+
+/// What one search works with.
+struct Search<'a> {
+    us: Ourselves<'a>,
+    settings: &'a DeliverySettings,
+    delivery: Option<&'a DomainDelivery>,
+    left_out: LeftOuts,
+}
+
+/// A [`Route`] without what was left out.
+struct Way {
+    hops: Vec<Hop>,
+    ttl: Option<Duration>,
+    secure: bool,
+}
+
+/// Where the addresses of a host are wanted from: its MX record, or the configuration.
+struct Target<'a> {
+    port: u16,
+    preference: u16,
+    secure: bool,
+    references: &'a [Domain],
+}
+
+impl Search<'_> {
+    async fn run(
+        &mut self,
+        lookup: &Arc<dyn Lookup>,
+        domain: &Domain,
+        primary: &NextHop,
+    ) -> Result<Way, NoRoute> {
+        match primary {
+            NextHop::Literal(address) => {
+                let hop = Hop::literal(*address, source(self.settings, self.delivery, address.ip()));
+                self.pinned(vec![hop], None)
+            }
+            NextHop::Host { name, port } => {
+                let lookup = lookup_for(lookup, self.delivery)?;
+                let found = lookup.addresses(name).await.map_err(|error| later(name, &error))?;
+                let (ttl, references) = (found.ttl, [name.clone()]);
+                // [7672-2.2.2-pinned] The configuration is as good as a proof.
+                let target = Target { port: *port, preference: 0, secure: true, references: &references };
+                let mut hops = self.hops(name, found, &target);
+                self.cut(&mut hops);
+                self.pinned(hops, Some(ttl))
+            }
+            NextHop::Mx => {
+                let lookup = lookup_for(lookup, self.delivery)?;
+                let destination = domain.notices_to();
+                self.by_mx(&lookup, destination.as_ref().unwrap_or(domain)).await
+            }
+        }
+    }
+
+    /// A pinned primary may well be on this machine (another MTA beside us), only not one of our own listeners.
+    fn pinned(&mut self, mut hops: Vec<Hop>, ttl: Option<Duration>) -> Result<Way, NoRoute> {
+        let first = hops.first().map(ToString::to_string).unwrap_or_default();
+        for hop in hops.extract_if(.., |hop| self.us.is_listener(hop.address)) {
+            self.left_out.add(hop.to_string(), "this server listens there");
+        }
+        if hops.is_empty() {
+            return Err(NoRoute::Misrouted(format!("the primary {first} is this server itself")));
+        }
+        Ok(Way { hops, ttl, secure: false })
+    }
+
+    /// The addresses of a host, families in turn.
+    fn hops(&self, name: &Domain, found: Found<IpAddr>, target: &Target<'_>) -> Vec<Hop> {
+        // [7672-2.2.2-cname] The name at the end of secure aliases comes first, then the one that was asked for; where
+        // the end is not secure, only that one, if its own zone is.
+        let mut tlsa_bases = Vec::new();
+        if target.secure && found.secure && found.name != *name {
+            tlsa_bases.push(found.name);
+        }
+        if target.secure && (found.secure || found.first_secure) {
+            tlsa_bases.push(name.clone());
+        }
+        let secure = !tlsa_bases.is_empty();
+        let references = if secure { target.references.to_vec() } else { Vec::new() };
+        let addresses = interleaved(found.records).into_iter();
+        let hop = |ip| Hop {
+            name: Some(name.clone()),
+            preference: target.preference,
+            secure,
+            tlsa_bases: tlsa_bases.clone(),
+            references: references.clone(),
+            ..Hop::literal(SocketAddr::new(ip, target.port), source(self.settings, self.delivery, ip))
+        };
+        addresses.map(hop).collect()
+    }
+
+    /// [5321-5.1-bound] A bounded number of addresses, so that a hostile zone cannot keep a drain busy.
+    fn cut(&mut self, hops: &mut Vec<Hop>) {
+        if hops.len() > ADDRESSES {
+            let more = format!("{} more addresses", hops.len() - ADDRESSES);
+            self.left_out.add(more, &format!("only the first {ADDRESSES} are tried"));
+            hops.truncate(ADDRESSES);
+        }
+    }
 }
 
 fn later(name: &Domain, error: &LookupError) -> NoRoute {
     NoRoute::Later(format!("{name}: {error}"))
-}
-
-async fn by_mx(lookup: &Arc<dyn Lookup>, us: &Ourselves<'_>, domain: &Domain) -> Result<Route, NoRoute> {
-    let (mut records, ttl) = match lookup.mx(domain).await {
-        Ok(Found { records, ttl, .. }) => (records, Some(ttl)),
-        // [5321-5.1-implicit] no MX at all: the domain itself is its exchange, with preference 0
-        Err(LookupError::NoRecords) => {
-            (vec![Mx { preference: 0, exchange: Exchange::Host(domain.clone()) }], None)
-        }
-        // [5321-5.1-nxdomain] a held domain that does not exist waits: its owner hired us to hold
-        Err(error) => return Err(later(domain, &error)),
-    };
-    // [7505-3] a single MX that names the root: this domain takes no mail
-    if let [Mx { exchange: Exchange::Null, .. }] = records.as_slice() {
-        return Err(NoRoute::Misrouted(format!("{domain} says that it takes no mail (null MX)")));
-    }
-    let listed = records.len();
-    // By name over the whole list, before it is cut: in a crowd of equals we must not miss ourselves.
-    us.leave_out_by_name(&mut records);
-    // [5321-5.1-order] the lowest number first, equals in random order
-    records.shuffle(&mut rand::rng());
-    records.sort_by_key(|mx| mx.preference);
-    records.truncate(MX_RECORDS);
-    if records.is_empty() {
-        return Err(NoRoute::Misrouted(format!("all {listed} MX records of {domain} lead to this server")));
-    }
-    resolve_groups(lookup, us, domain, &records, ttl).await
-}
-
-/// Resolves one group of equal preference after the other, best first, until enough addresses are known or one of
-/// the group is ourselves.
-async fn resolve_groups(
-    lookup: &Arc<dyn Lookup>,
-    us: &Ourselves<'_>,
-    domain: &Domain,
-    records: &[Mx],
-    mut ttl: Option<Duration>,
-) -> Result<Route, NoRoute> {
-    let mut hops: Vec<Hop> = Vec::new();
-    let mut trouble = None;
-    let mut met_ourselves = false;
-    for group in records.chunk_by(|one, other| one.preference == other.preference) {
-        let mut found = Vec::new();
-        for (name, answer) in resolve_all(lookup, group).await {
-            match answer {
-                Ok(answer) => {
-                    ttl = Some(ttl.map_or(answer.ttl, |ttl| ttl.min(answer.ttl)));
-                    found.push((name, answer.records));
-                }
-                Err(error) => trouble = trouble.or(Some((name, error))),
-            }
-        }
-        // [5321-5.1-ourselves] we stand in this group by address: it and all behind it are left out
-        met_ourselves = found.iter().flat_map(|(_, addresses)| addresses).any(|ip| us.is_address(*ip));
-        if met_ourselves {
-            break;
-        }
-        let preference = group[0].preference;
-        for (name, addresses) in found {
-            hops.extend(interleaved(addresses).into_iter().map(|ip| Hop {
-                name: Some(name.clone()),
-                preference,
-                ..Hop::literal(SocketAddr::new(ip, SMTP_PORT), us.source_for(ip))
-            }));
-        }
-        if hops.len() >= ADDRESSES {
-            break;
-        }
-    }
-    // [5321-5.1-bound] a bounded number of addresses, so that a hostile zone cannot keep a drain busy
-    hops.truncate(ADDRESSES);
-    match (hops.is_empty(), trouble, met_ourselves) {
-        (false, ..) => Ok(Route { hops, ttl, secure: false, left_out: Vec::new() }),
-        (true, Some((name, error)), _) => Err(later(&name, &error)),
-        (true, None, true) => {
-            Err(NoRoute::Misrouted(format!("the best MX of {domain} leads to this server")))
-        }
-        (true, None, false) => Err(NoRoute::Later(format!("{domain} has no MX that names a host"))),
-    }
-}
-
-/// Resolves the hosts of a group, a few at a time; the answers come in the order of the group.
-async fn resolve_all(
-    lookup: &Arc<dyn Lookup>,
-    group: &[Mx],
-) -> Vec<(Domain, Result<Found<IpAddr>, LookupError>)> {
-    let names: Vec<Domain> = group
-        .iter()
-        .filter_map(|mx| match &mx.exchange {
-            Exchange::Host(name) => Some(name.clone()),
-            Exchange::Null | Exchange::Unusable => None,
-        })
-        .collect();
-    let mut answers = Vec::with_capacity(names.len());
-    for some in names.chunks(LOOKUPS_AT_ONCE) {
-        let mut asked = JoinSet::new();
-        for (index, name) in some.iter().cloned().enumerate() {
-            let lookup = lookup.clone();
-            asked.spawn(async move { (index, lookup.addresses(&name).await, name) });
-        }
-        let mut came = asked.join_all().await;
-        came.sort_by_key(|(index, ..)| *index);
-        answers.extend(came.into_iter().map(|(_, answer, name)| (name, answer)));
-    }
-    answers
 }
 
 /// Families in turn, IPv6 first, so that one dead family costs one attempt at a time (RFC 8305 4). Within a family

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use restante_types::{Domain, canonical};
 
-use crate::resolve::{Exchange, Mx};
 use crate::settings::DeliverySettings;
 
 /// Our names, addresses and listeners.
@@ -18,10 +17,6 @@ impl<'a> Ourselves<'a> {
     #[must_use]
     pub const fn new(settings: &'a DeliverySettings) -> Self {
         Self { settings }
-    }
-
-    pub(super) fn source_for(&self, target: IpAddr) -> Option<IpAddr> {
-        self.settings.source_for(target)
     }
 
     /// Whether a name is one of ours.
@@ -52,14 +47,6 @@ impl<'a> Ourselves<'a> {
                 ip.is_unspecified() && (ip.is_ipv6() || address.is_ipv4()) && self.is_address(address);
             own.port() == target.port() && (ip == address || covers)
         })
-    }
-
-    /// [5321-5.1-ourselves] Leaves out every record that names us, and all of the same or a higher number.
-    pub(super) fn leave_out_by_name(&self, records: &mut Vec<Mx>) {
-        let names_us = |mx: &&Mx| matches!(&mx.exchange, Exchange::Host(name) if self.is_name(name));
-        if let Some(own) = records.iter().filter(names_us).map(|mx| mx.preference).min() {
-            records.retain(|mx| mx.preference < own);
-        }
     }
 }
 

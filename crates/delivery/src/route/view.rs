@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use restante_types::Domain;
 
-use super::{Hop, LeftOut, NoRoute, find};
+use super::{Hop, LeftOut, NoRoute, explore};
 use crate::delivery::Delivery;
 use crate::settings::NextHop;
 
@@ -22,7 +22,7 @@ pub struct RouteView {
     pub hops: Vec<Hop>,
     /// How long this may be believed; none where nothing was looked up.
     pub ttl: Option<Duration>,
-    /// Whether DNSSEC proves the MX records, or that there are none.
+    /// Whether DNSSEC proves the MX records; see [`Hop::secure`].
     pub secure: bool,
     /// What the DNS names and is not tried.
     pub left_out: Vec<LeftOut>,
@@ -35,7 +35,7 @@ impl Delivery {
     pub async fn route(&self, domain: &Domain) -> Option<RouteView> {
         let settings = self.settings.load_full();
         let (_, delivery) = settings.domains.find(domain)?;
-        let found = find(&self.lookup, &settings, domain, &delivery.primary).await;
+        let (found, left_out) = explore(&self.lookup, &settings, domain, &delivery.primary).await;
         let mut view = RouteView {
             domain: domain.clone(),
             primary: delivery.primary.clone(),
@@ -43,14 +43,11 @@ impl Delivery {
             hops: Vec::new(),
             ttl: None,
             secure: false,
-            left_out: Vec::new(),
+            left_out,
             problem: None,
         };
         match found {
-            Ok(route) => {
-                (view.hops, view.ttl) = (route.hops, route.ttl);
-                (view.secure, view.left_out) = (route.secure, route.left_out);
-            }
+            Ok(route) => (view.hops, view.ttl, view.secure) = (route.hops, route.ttl, route.secure),
             Err(why) => view.problem = Some(why),
         }
         Some(view)
