@@ -4,6 +4,7 @@
 
 mod accounts;
 mod agent;
+mod alarms;
 mod args;
 mod cli;
 mod config;

@@ -129,6 +129,8 @@ section! {
         "secret-file" secret_file: Option<PathBuf> = None;
         /// Domains' owners are told by mail.
         "mail" mail: bool = true;
+        /// Who is told by mail of what is about the server.
+        "mail-to" mail_to: Option<Mailbox> = None;
     }
 }
 
@@ -139,6 +141,8 @@ section! {
         "socket" socket: PathBuf = "/run/restante/admin.sock".into();
         /// Where the web page and the metrics are.
         "http" http: Option<SocketAddr> = None;
+        /// What whoever asks there must show.
+        "token-file" token_file: Option<PathBuf> = None;
     }
 }
 

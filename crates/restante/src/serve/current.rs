@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use restante_admin::{DomainPolicy, Operations};
+use restante_admin::{DomainPolicy, Metrics, Operations};
+use restante_api::AlarmView;
 use restante_queue::Started;
+use restante_server::Server;
 use restante_turn::{FlushError, TurnDesk};
 use restante_types::{Domain, DomainMap};
 
 use super::settings::{self, Policy};
+use crate::alarms::Alarms;
 use crate::config::{Config, render, written};
 
 /// What is in force.
@@ -47,6 +50,10 @@ pub(super) struct Office {
     pub(super) current: Arc<ArcSwap<Current>>,
     /// Where drains are started.
     pub(super) desk: Arc<TurnDesk>,
+    /// Who knows how many clients there are.
+    pub(super) server: Arc<Server>,
+    /// What is wrong.
+    pub(super) alarms: Alarms,
 }
 
 fn shown(name: &Domain, policy: &Policy) -> DomainPolicy {
@@ -74,5 +81,25 @@ impl Operations for Office {
 
     fn warnings(&self) -> Vec<String> {
         self.current.load().warnings.clone()
+    }
+
+    fn covering(&self, queue: &Domain) -> Option<Domain> {
+        self.current.load().policies.find(queue).map(|(name, _)| name.clone())
+    }
+
+    fn alarms(&self) -> Vec<AlarmView> {
+        self.alarms.open()
+    }
+
+    fn alarm_events(&self) -> Vec<(&'static str, bool)> {
+        Alarms::names()
+    }
+
+    fn connections(&self) -> Option<u64> {
+        Some(self.server.connections() as u64)
+    }
+
+    fn metrics(&self) -> Option<Arc<Metrics>> {
+        Some(self.alarms.metrics())
     }
 }

@@ -1,6 +1,7 @@
 //! Why the server does not start, or keeps the configuration it has.
 
 use std::io;
+use std::path::PathBuf;
 
 use restante_admin::StartError as AdminError;
 use restante_queue::OpenError;
@@ -33,6 +34,9 @@ pub(crate) enum StartError {
     /// The listeners.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// What monitors are let in with.
+    #[error("[admin] token-file {}: {}", .0.display(), .1)]
+    Token(PathBuf, #[source] io::Error),
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -49,7 +53,9 @@ impl StartError {
             Self::Store(OpenError::InUse(_)) | Self::Admin(AdminError::InUse(_)) => Exit::TryAgain,
             Self::Store(OpenError::UnknownVersion { .. } | OpenError::Unreadable { .. }) => Exit::Data,
             Self::Store(OpenError::Io { cause, .. }) => of_io(cause),
-            Self::Admin(AdminError::Io { error, .. }) | Self::Accounts(error) => of_io(error),
+            Self::Admin(AdminError::Io { error, .. } | AdminError::Http { error, .. })
+            | Self::Accounts(error)
+            | Self::Token(_, error) => of_io(error),
             Self::Server(ServerError::Listen(error)) => of_io(&error.source),
             Self::Certificate(_) | Self::Server(ServerError::NoCertificate(_)) => Exit::Configuration,
             Self::Runtime(_)

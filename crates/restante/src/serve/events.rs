@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use restante_types::Domain;
 
@@ -133,11 +132,6 @@ pub(super) fn not_orphaned(domain: &Domain, error: &restante_queue::StoreError) 
 /// The list of known domains cannot be used: a domain lost now would not be noticed.
 pub(super) fn known_domains(file: &Path, error: &io::Error) {
     tracing::error!(event = "known_domains", file = %file.display(), error = %error, consequence = "a domain that is lost may not be noticed");
-}
-
-/// Mail has waited for longer than its domain's `uncollected-alarm`.
-pub(super) fn uncollected(domain: &Domain, messages: u64, waited: Duration) {
-    tracing::warn!(event = "uncollected", domain = %domain, messages, waited_hours = waited.as_secs() / 3600);
 }
 
 /// We have more rights than we need.

@@ -7,24 +7,25 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
 use restante_delivery::{
-    Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, Nobody, PrimaryBook, SystemLookup,
-    TlsParts, TlsPolicies,
+    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, PostRoom, PrimaryBook,
+    SystemLookup, TlsParts, TlsPolicies,
 };
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_senders::Senders;
-use restante_server::{Parts, Server};
+use restante_server::{Authority, Parts, Server, ServerSettings};
 use restante_turn::{PrimaryAddresses, TurnDesk};
 use restante_types::{Domain, UnixMillis};
 use tokio::task::JoinSet;
 
 use super::certificate;
 use super::collectors::{Collectors, Hops};
+use super::counted::{CountedAuthority, CountedStore};
 use super::current::{Current, Office};
 use super::error::{ReloadError, StartError};
 use super::known::{Change, KnownDomains};
-use super::rounds::Uncollected;
-use super::{calls, events, orphans, settings};
+use super::{calls, events, monitors, orphans, settings};
+use crate::alarms::Alarms;
 use crate::config::{Config, DiskMark, Finding, Grade, Machine, Report, load, load_accounts};
 
 /// The running server.
@@ -35,13 +36,13 @@ pub(super) struct House {
     routes: Arc<ArcSwap<DeliverySettings>>,
     lookup: Arc<dyn Lookup>,
     senders: Arc<Senders>,
-    server: Server,
+    server: Arc<Server>,
     tls: Option<Arc<ServerTls>>,
     admin: AdminServer,
     current: Arc<ArcSwap<Current>>,
     collectors: Collectors,
     known: KnownDomains,
-    uncollected: Uncollected,
+    alarms: Alarms,
     /// What TLS each domain demands.
     tls_policies: Arc<TlsPolicies>,
     /// Ends with the house.
@@ -62,8 +63,8 @@ impl House {
     ///
     /// # Errors
     /// [`StartError`]; what was opened is closed again.
-    pub(super) async fn open(config: Config) -> Result<Self, StartError> {
-        let store: Arc<dyn QueueStore> = Arc::new(open_store(&config).await?);
+    pub(super) async fn open(config: Config, alarms: &Alarms) -> Result<Self, StartError> {
+        let store = open_store(&config, alarms).await?;
         let tls = certificate::load(&config)?;
         if tls.is_none() {
             events::no_certificate();
@@ -82,7 +83,7 @@ impl House {
             lookup: lookup.clone(),
             fetch: Arc::new(HttpsFetch::default()),
             file: Some(config.top.data_dir.join("mta-sts.json")),
-            clock: Arc::new(|| SystemTime::now().into()),
+            clock: clock(),
         }));
         let mut keepers = JoinSet::new();
         keepers.spawn(tls_policies.clone().keep(routes.clone()));
@@ -92,13 +93,13 @@ impl House {
             lookup: lookup.clone(),
             carrier: Arc::new(Courier::new(tls_policies.clone())),
             requesters: Arc::new(Hops(collectors.hops.clone())),
-            witness: Arc::new(Nobody),
-            clock: Arc::new(|| SystemTime::now().into()),
+            witness: Arc::new(alarms.clone()),
+            clock: clock(),
         });
         let primaries = Arc::new(Book(delivery.book()));
         let desk = TurnDesk::new(store.clone(), primaries, settings::turn(config));
-        let desk = Arc::new(desk.with_requesters(collectors.hops.clone()));
-        let office = Arc::new(Office { current: current.clone(), desk: desk.clone() });
+        let desk = desk.with_requesters(collectors.hops.clone()).with_ledger(Arc::new(alarms.clone()));
+        let desk = Arc::new(desk);
         let senders = Arc::new(Senders::new(&settings::senders(config)));
         let parts = Parts {
             store: store.clone(),
@@ -111,9 +112,15 @@ impl House {
             tls: tls.clone(),
         };
         let offer = collectors.accounts.offer();
-        let server = Server::start(settings::server(config, known.lost(), offer), parts)?;
-        let admin = restante_admin::start(admin_settings(config), store.clone(), office).await?;
-        let uncollected = Uncollected::default();
+        let server = start_server(settings::server(config, known.lost(), offer), parts, alarms)?;
+        let office = Office {
+            current: current.clone(),
+            desk: desk.clone(),
+            server: server.clone(),
+            alarms: alarms.clone(),
+        };
+        let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
+        alarms.attach(store.clone(), PostRoom::new(store.clone(), routes.clone(), clock()));
         let house = Self {
             store,
             desk,
@@ -127,7 +134,7 @@ impl House {
             current: current.clone(),
             collectors,
             known,
-            uncollected,
+            alarms: alarms.clone(),
             tls_policies,
             _keepers: keepers,
         };
@@ -187,6 +194,7 @@ impl House {
         self.lookup.reload();
         self.delivery.reloaded();
         self.senders.reload(&settings::senders(&config));
+        self.alarms.reload(settings::alarms(&config));
         self.current.store(Arc::new(Current::new(config)));
         tell_change(&change);
         orphans::hold(&*self.store, &self.current.load().policies, &change.gone).await;
@@ -264,7 +272,6 @@ impl House {
         }
         let current = self.current.load_full();
         orphans::hold(&*self.store, &current.policies, &[]).await;
-        self.uncollected.look(&*self.store, &current.policies, now);
     }
 
     fn remember(&self) {
@@ -276,13 +283,15 @@ impl House {
 
     /// Closes from the outside in. What is in flight is finished, for at most `grace`.
     pub(super) async fn close(self, grace: Duration) {
+        self.alarms.detach();
         tokio::join!(self.server.shutdown(grace), self.delivery.shutdown(grace));
         self.admin.stop().await;
         self.store.close().await;
     }
 }
 
-async fn open_store(config: &Config) -> Result<EmbeddedStore, StartError> {
+/// The store, with what goes through it counted.
+async fn open_store(config: &Config, alarms: &Alarms) -> Result<Arc<dyn QueueStore>, StartError> {
     let probe = std::env::current_exe()
         .map(|program| ProbeCommand { program, args: vec!["spool".into(), "probe".into()] });
     let probe = probe.inspect_err(events::no_probe).ok();
@@ -293,7 +302,20 @@ async fn open_store(config: &Config) -> Result<EmbeddedStore, StartError> {
         ..EmbeddedOptions::new(&config.top.data_dir)
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await;
-    Ok(opened.map_err(|error| StartError::StoreThread(error.to_string()))??)
+    let store = Arc::new(opened.map_err(|error| StartError::StoreThread(error.to_string()))??);
+    Ok(Arc::new(CountedStore { store, metrics: alarms.metrics(), alarms: alarms.clone() }))
+}
+
+/// The front end, with what it refuses counted.
+fn start_server(settings: ServerSettings, parts: Parts, alarms: &Alarms) -> Result<Arc<Server>, StartError> {
+    let metrics = alarms.metrics();
+    let counted = |authority| Arc::new(CountedAuthority { authority, metrics }) as Arc<dyn Authority>;
+    Ok(Arc::new(Server::start_with(settings, parts, |configured| counted(configured))?))
+}
+
+/// The time, for whoever must be given it.
+pub(super) fn clock() -> Clock {
+    Arc::new(|| SystemTime::now().into())
 }
 
 fn low_water(mark: DiskMark) -> LowWater {
@@ -303,13 +325,13 @@ fn low_water(mark: DiskMark) -> LowWater {
     }
 }
 
-fn admin_settings(config: &Config) -> restante_admin::Settings {
-    restante_admin::Settings {
+fn admin_settings(config: &Config) -> Result<restante_admin::Settings, StartError> {
+    Ok(restante_admin::Settings {
         socket: config.admin.socket.clone(),
         group: "restante".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        http: None,
-    }
+        http: monitors::http(config)?,
+    })
 }
 
 /// Files are read on a thread of their own: `/etc` may lie on a slow disk.

@@ -3,14 +3,15 @@
 mod calls;
 mod certificate;
 mod collectors;
+mod counted;
 mod current;
 mod error;
 mod events;
 mod house;
 mod known;
+mod monitors;
 mod notices;
 mod orphans;
-mod rounds;
 mod settings;
 mod signals;
 mod supervisor;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_delivery::{
-    Circuit, DomainDelivery, Mode, NextHop, NoticeSettings, Notices, Template, TemplateKind, Templates, TlsPolicy,
+    Circuit, DomainDelivery, Mode, NextHop, NoticeSettings, Notices, Template, TemplateKind, Templates,
+    TlsPolicy,
 };
 use restante_types::{Domain, NOTICES};
 
@@ -31,7 +32,8 @@ pub(super) fn settings(config: &Config) -> NoticeSettings {
 fn template(file: Option<&Path>, kind: TemplateKind) -> Template {
     let Some(file) = file else { return Template::built_in(kind) };
     let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    let read = read.and_then(|text| text.parse().map_err(|error: restante_delivery::TemplateError| error.to_string()));
+    let read = read
+        .and_then(|text| text.parse().map_err(|error: restante_delivery::TemplateError| error.to_string()));
     read.unwrap_or_else(|error| {
         events::template_unusable(file, &error);
         Template::built_in(kind)

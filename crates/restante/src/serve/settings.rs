@@ -8,7 +8,8 @@ use restante_smtp::AuthOffer;
 use restante_turn::{Account, AccountTurn, DomainTurn, TurnSettings};
 use restante_types::{Domain, DomainMap};
 
-use super::notices;
+use super::{certificate, notices};
+use crate::alarms::{self, Watched};
 use crate::config::{Config, DeliverTo, HeldDomain, Listen, Rules, Sited};
 use crate::limits::SMTP_PORT;
 
@@ -19,17 +20,11 @@ pub(crate) struct Policy {
     pub(crate) mode: Mode,
     /// How long its mail waits.
     pub(crate) retention: Duration,
-    /// When waiting mail is worth a warning.
-    pub(crate) uncollected_alarm: Option<Duration>,
 }
 
 /// The policies by domain.
 pub(crate) fn policies(config: &Config) -> DomainMap<Policy> {
-    per_domain(config, |rules| Policy {
-        mode: rules.mode,
-        retention: rules.retention.0,
-        uncollected_alarm: rules.uncollected_alarm.0.map(|span| span.0),
-    })
+    per_domain(config, |rules| Policy { mode: rules.mode, retention: rules.retention.0 })
 }
 
 /// What the front end is told. `lost` are domains that were held at the last good start and are missing now; `auth` is what
@@ -113,6 +108,27 @@ fn domain_delivery(rules: &Rules) -> DomainDelivery {
         canary: rules.canary,
         rate: rules.rate.0,
         circuit: rules.circuit,
+    }
+}
+
+/// Who is told of what.
+pub(crate) fn alarms(config: &Config) -> alarms::Settings {
+    let webhook = config.events.webhook.as_ref().map(|webhook| alarms::Webhook {
+        url: webhook.0.clone(),
+        secret_file: config.events.secret_file.clone(),
+    });
+    alarms::Settings {
+        hostname: config.hostname.clone(),
+        domains: per_domain(config, |rules| Watched {
+            on_demand: rules.mode == Mode::OnDemand,
+            retention: rules.retention.0,
+            uncollected: rules.uncollected_alarm.0.map(|span| span.0),
+            owner: rules.owner.clone(),
+        }),
+        webhook,
+        mail: config.events.mail,
+        mail_to: config.events.mail_to.clone(),
+        certificate: certificate::files(config).map(|(certificate, _)| certificate),
     }
 }
 

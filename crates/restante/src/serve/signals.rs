@@ -1,6 +1,7 @@
 //! The life of the server between its start and the signal that ends it.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use restante_queue::IndexHealth;
@@ -8,8 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::error::StartError;
-use super::house::House;
-use super::{events, supervisor};
+use super::house::{House, clock};
+use super::{events, settings, supervisor};
+use crate::alarms::{Alarms, Watching};
 use crate::config::Config;
 use crate::limits::{ACCOUNTS_LOOK, REOPEN_GRACE, REOPEN_PAUSE, REOPEN_PAUSE_MAX, ROUNDS, SHUTDOWN_GRACE};
 
@@ -49,30 +51,40 @@ pub(super) async fn serve(config: Config) -> Result<(), StartError> {
     // Before the store opens: a signal that comes meanwhile must not kill us halfway.
     let mut ends = Ends::new()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-    let mut house = Box::pin(House::open(config)).await?;
+    let alarms = Alarms::new(&config.top.data_dir, settings::alarms(&config), Arc::default(), clock());
+    let mut house = Box::pin(House::open(config, &alarms)).await?;
+    let watching = alarms.watch();
     loop {
         house.announce();
         supervisor::ready();
         match Box::pin(live(&mut house, &mut hangup, &mut ends)).await {
             Until::Told => {
-                end(house, &mut ends).await;
+                end(house, watching, &mut ends).await;
                 return Ok(());
             }
-            Until::IndexFailed(cause) => match Box::pin(reopen(house, &cause, &mut ends)).await {
+            Until::IndexFailed(cause) => match Box::pin(reopen(house, &alarms, &cause, &mut ends)).await {
                 Some(opened) => house = opened,
-                None => return Ok(()),
+                None => {
+                    watching.stop().await;
+                    return Ok(());
+                }
             },
         }
     }
 }
 
-async fn end(house: House, ends: &mut Ends) {
+async fn end(house: House, watching: Watching, ends: &mut Ends) {
     events::stopping();
     supervisor::stopping();
     tokio::select! {
-        () = Box::pin(house.close(SHUTDOWN_GRACE)) => events::stopped(),
+        () = Box::pin(close(house, watching)) => events::stopped(),
         () = ends.next() => events::stopping_at_once(),
     }
+}
+
+async fn close(house: House, watching: Watching) {
+    house.close(SHUTDOWN_GRACE).await;
+    watching.stop().await;
 }
 
 async fn live(house: &mut House, hangup: &mut Signal, ends: &mut Ends) -> Until {
@@ -103,8 +115,9 @@ async fn live(house: &mut House, hangup: &mut Signal, ends: &mut Ends) -> Until 
 /// After its first write error the index is of no use, and the log has everything: the house is closed and opened again,
 /// as often as it takes. A full disk that has room again, or a medium that works again, needs nobody's hand. None when
 /// a signal came first.
-async fn reopen(house: House, cause: &str, ends: &mut Ends) -> Option<House> {
+async fn reopen(house: House, alarms: &Alarms, cause: &str, ends: &mut Ends) -> Option<House> {
     events::reopening(cause);
+    alarms.store_failed(cause).await;
     let config = house.config();
     let closed = watched(Box::pin(house.close(REOPEN_GRACE)));
     tokio::select! {
@@ -123,7 +136,7 @@ async fn reopen(house: House, cause: &str, ends: &mut Ends) -> Option<House> {
                 return None;
             }
         }
-        match watched(Box::pin(House::open(config.clone()))).await {
+        match watched(Box::pin(House::open(config.clone(), alarms))).await {
             Ok(house) => return Some(house),
             Err(error) => events::not_reopened(&error),
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use restante_delivery::Mode;
-use restante_queue::{Destination, EmbeddedOptions, EmbeddedStore, HoldKind, HoldOrder, NewMessage, QueueStore};
+use restante_queue::{
+    Destination, EmbeddedOptions, EmbeddedStore, HoldKind, HoldOrder, NewMessage, QueueStore,
+};
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Recipient, ReversePath,
     UnixMillis,
@@ -13,7 +15,6 @@ use restante_types::{
 use tempfile::TempDir;
 
 use super::orphans;
-use super::rounds::Uncollected;
 use super::settings::Policy;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,11 +29,10 @@ fn store() -> (TempDir, Arc<dyn QueueStore>) {
     (directory, Arc::new(store))
 }
 
-/// The domains, each with an alarm after an hour.
 fn policies(names: &[&str]) -> DomainMap<Policy> {
     let mut map = DomainMap::default();
     for text in names {
-        let policy = Policy { mode: Mode::OnDemand, retention: 24 * HOUR, uncollected_alarm: Some(HOUR) };
+        let policy = Policy { mode: Mode::OnDemand, retention: 24 * HOUR };
         map.insert(name(text), true, policy);
     }
     map
@@ -61,23 +61,14 @@ async fn put(store: &dyn QueueStore, domain: &str, now: UnixMillis) {
         },
         arrived: now,
         content: content.seal().await.unwrap(),
-        destinations: vec![Destination { domain: name(domain), recipients: vec![0], first_attempt: None , dead: false}],
+        destinations: vec![Destination {
+            domain: name(domain),
+            recipients: vec![0],
+            first_attempt: None,
+            dead: false,
+        }],
     };
     store.accept(message).await.unwrap();
-}
-
-#[tokio::test]
-async fn mail_that_nobody_collects_is_told_once() {
-    let (_directory, store) = store();
-    let (known, now) = (policies(&["example.org"]), UnixMillis::from(SystemTime::now()));
-    let mut uncollected = Uncollected::default();
-    put(&*store, "example.org", now).await;
-    put(&*store, "sub.example.org", now).await;
-    put(&*store, "unknown.example", now).await;
-    assert_eq!(uncollected.look(&*store, &known, now.plus(HOUR / 2)), 0);
-    assert_eq!(uncollected.look(&*store, &known, now.plus(HOUR)), 2);
-    assert_eq!(uncollected.look(&*store, &known, now.plus(2 * HOUR)), 0, "once");
-    store.close().await;
 }
 
 #[tokio::test]
