@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use restante_queue::{
-    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainReport, DrainRequest,
-    DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder, LeaseAnswer, ListPage, NewMessage,
-    Outcome, QueueStore, Receipt, Scope, Settlement, Started, StoreError, Work,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress, DrainReport,
+    DrainRequest, DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder, LeaseAnswer,
+    ListPage, NewMessage, Outcome, Pauses, QueueStore, Receipt, RecipientStatus, Scope, Settlement, Started, StoreError, Work,
 };
 use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, Reply, UnixMillis, Vouched};
 use tokio::sync::mpsc;
@@ -31,8 +31,9 @@ pub(crate) struct Queue {
     pub(crate) rows: BTreeMap<QueueId, Row>,
     pub(crate) leased: Option<u64>,
     pub(crate) again: Option<DrainCause>,
-    pub(crate) held: Option<HoldKind>,
+    pub(crate) held: Option<HoldNote>,
     pub(crate) not_before: Option<UnixMillis>,
+    pub(crate) pauses: Pauses,
     pub(crate) reports: Vec<DrainReport>,
 }
 
@@ -46,6 +47,8 @@ pub(crate) struct Inside {
     pub(crate) read: usize,
     /// So many calls of `settle` fail from now on.
     pub(crate) settle_fails: usize,
+    /// So many calls of `hold_domain` fail from now on.
+    pub(crate) hold_fails: usize,
     /// Time of one look at the disk.
     pub(crate) disk: Duration,
     /// Calls of `open_content`.
@@ -84,6 +87,29 @@ impl Row {
     fn waiting(&self) -> Vec<u16> {
         let waiting = self.states.iter().enumerate().filter(|(_, state)| state.waits());
         waiting.map(|(index, _)| u16::try_from(index).unwrap()).collect()
+    }
+
+    fn entry(&self, domain: &Domain, id: QueueId) -> Entry {
+        let recipients = self.envelope.recipients.iter().zip(&self.states).zip(&self.replies);
+        let recipients = (0..).zip(recipients).map(|(index, ((recipient, state), reply))| RecipientStatus {
+            index,
+            mailbox: recipient.mailbox.clone(),
+            state: *state,
+            attempts: self.attempts,
+            last_reply: reply.clone(),
+        });
+        Entry {
+            key: EntryKey { domain: domain.clone(), id },
+            envelope: self.envelope.clone(),
+            client: (*client()).clone(),
+            arrived: self.arrived,
+            size: self.size,
+            recipients: recipients.collect(),
+            state: self.states[0],
+            held: None,
+            next_attempt: self.next_attempt,
+            vouched: Vouched::Unchecked,
+        }
     }
 
     fn take(&mut self, index: u16, outcome: &Outcome) {
@@ -129,6 +155,11 @@ impl FakeStore {
 fn client() -> Arc<ClientFacts> {
     let address = std::net::Ipv4Addr::LOCALHOST.into();
     Arc::new(ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None })
+}
+
+fn note(order: HoldOrder) -> HoldNote {
+    let HoldOrder { kind, reason, until, pause_retention } = order;
+    HoldNote { kind, reason, since: UnixMillis::EPOCH, until, pause_retention }
 }
 
 /// What every message says.
@@ -198,11 +229,17 @@ impl QueueStore for FakeStore {
             oldest: queue.rows.values().filter(arrivals).map(|row| row.arrived).min(),
             newest: None,
             parked,
-            held: None,
+            held: queue.held.clone(),
             next_attempt: None,
             last_drain: None,
-            draining: None,
-            pauses: restante_queue::Pauses::default(),
+            draining: queue.leased.map(|_| DrainProgress {
+                cause: DrainCause::Etrn,
+                since: UnixMillis::EPOCH,
+                delivered: 0,
+                deferred: 0,
+                failed: 0,
+            }),
+            pauses: queue.pauses.clone(),
         }
     }
 
@@ -323,7 +360,7 @@ impl QueueStore for FakeStore {
         let queue = inside.queue(lease.domain());
         queue.not_before = report.not_before;
         if report.misrouted {
-            queue.held = Some(HoldKind::Misrouted);
+            queue.held = Some(note(HoldOrder::new(HoldKind::Misrouted, "")));
         }
         queue.reports.push(report);
         drop(inside);
@@ -331,7 +368,12 @@ impl QueueStore for FakeStore {
     }
 
     async fn hold_domain(&self, domain: &Domain, order: HoldOrder) -> Result<(), StoreError> {
-        self.inside().queue(domain).held = Some(order.kind);
+        let mut inside = self.inside();
+        if inside.hold_fails > 0 {
+            inside.hold_fails -= 1;
+            return Err(StoreError::Unavailable("disk".to_owned()));
+        }
+        inside.queue(domain).held = Some(note(order));
         Ok(())
     }
 
@@ -340,15 +382,24 @@ impl QueueStore for FakeStore {
     }
 
     fn held_domains(&self) -> Vec<(Domain, HoldNote)> {
-        Vec::new()
+        let inside = self.inside();
+        let held = inside.queues.iter().filter_map(|(domain, queue)| Some((domain, queue.held.as_ref()?)));
+        held.map(|(domain, note)| (domain.clone(), note.clone())).collect()
     }
 
     async fn hold(&self, _keys: &[EntryKey], _reason: &str) -> Result<u64, StoreError> {
         unreachable!("{NOT_HERE}")
     }
 
-    async fn release(&self, _keys: &[EntryKey]) -> Result<u64, StoreError> {
-        unreachable!("{NOT_HERE}")
+    async fn release(&self, keys: &[EntryKey]) -> Result<u64, StoreError> {
+        let mut inside = self.inside();
+        for key in keys {
+            let row = inside.queue(&key.domain).rows.get_mut(&key.id).unwrap();
+            for state in row.states.iter_mut().filter(|state| **state == DeliveryState::Failed) {
+                *state = DeliveryState::Queued;
+            }
+        }
+        Ok(keys.len() as u64)
     }
 
     async fn conclude(
@@ -362,11 +413,17 @@ impl QueueStore for FakeStore {
 
     async fn unreported(
         &self,
-        _domain: &Domain,
-        _after: Option<QueueId>,
-        _limit: usize,
+        domain: &Domain,
+        after: Option<QueueId>,
+        limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        Ok(Vec::new())
+        let mut inside = self.inside();
+        let refused =
+            |row: &Row| row.states.contains(&DeliveryState::Failed) || row.states.contains(&DeliveryState::Expired);
+        let rows = inside.queue(domain).rows.iter().filter(|(id, row)| {
+            after.is_none_or(|after| **id > after) && refused(row)
+        });
+        Ok(rows.take(limit).map(|(id, row)| row.entry(domain, *id)).collect())
     }
 
     fn delay_mark(&self, _domain: &Domain) -> Option<QueueId> {
