@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use crate::events;
 use crate::handlers::health;
 use crate::limits::{AFTER_FAILURE, HTTP_CONNECTIONS, HTTP_IDLE, MIN_TOKEN};
-use crate::listener::IdleStream;
+use crate::listener::{IdleStream, Patience};
 use crate::metrics;
 use crate::refusal::Refusal;
 use crate::router::{Shared, nowhere};
@@ -97,7 +97,9 @@ impl Listener for HttpListener {
         loop {
             let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the slots are never closed");
             match self.socket.accept().await {
-                Ok((stream, peer)) => return (IdleStream::new(stream, slot, HTTP_IDLE), peer),
+                Ok((stream, peer)) => {
+                    return (IdleStream::new(stream, slot, Patience::same(HTTP_IDLE)), peer);
+                }
                 Err(error) => {
                     events::accept_failed(&error);
                     sleep(AFTER_FAILURE).await;

@@ -10,6 +10,7 @@ mod limits;
 mod lines;
 mod listener;
 mod metrics;
+mod named;
 mod operations;
 mod peer;
 mod refusal;

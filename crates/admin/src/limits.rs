@@ -4,8 +4,13 @@ use std::time::Duration;
 
 /// Connections at a time: a few people, a monitor and a web page. More wait in the kernel's backlog.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
-/// A connection on which nothing moved for this long is closed, so that a forgotten one gives its slot back.
-pub(crate) const IDLE: Duration = Duration::from_secs(600);
+/// A connection that wants nothing is closed after this long, so that a forgotten one gives its slot back. Streams say
+/// something every [`HEARTBEAT`].
+pub(crate) const IDLE: Duration = Duration::from_secs(15);
+/// The same while a request is worked on; the client's own patience is shorter.
+pub(crate) const IDLE_IN_REQUEST: Duration = Duration::from_secs(75);
+/// The same while the client does not read what it asked for: somebody pages through a list.
+pub(crate) const IDLE_IN_ANSWER: Duration = Duration::from_secs(600);
 /// Octets of a request body: a filter with the most ids it may name.
 pub(crate) const MAX_REQUEST: usize = 256 * 1024;
 /// Entries or domains that are asked of the store at once.
@@ -24,6 +29,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long open streams may take to end once the server stops.
 pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// For the look-ups of a route; the client's patience is longer.
+pub(crate) const ROUTE_PATIENCE: Duration = Duration::from_secs(45);
+/// Octets of an address or a name in a question: more than a path may have (RFC 5321 4.5.3.1.3).
+pub(crate) const EXPLAIN_TEXT: usize = 1024;
 /// Octets of an operator's reason.
 pub(crate) const MAX_REASON: usize = 512;
 /// Domains that one request may name.

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::events;
-use crate::limits::{AFTER_FAILURE, IDLE, MAX_CONNECTIONS};
+use crate::limits::{AFTER_FAILURE, IDLE, IDLE_IN_ANSWER, IDLE_IN_REQUEST, MAX_CONNECTIONS};
 use crate::peer::Peer;
 
 /// The socket with its slots.
@@ -40,7 +40,10 @@ impl Listener for AdminListener {
             let known = accepted.and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer)));
             match known {
                 Ok((stream, peer)) => {
-                    return (IdleStream::new(stream, slot, IDLE), Peer { uid: peer.uid(), gid: peer.gid() });
+                    return (
+                        IdleStream::new(stream, slot, Patience::USUAL),
+                        Peer { uid: peer.uid(), gid: peer.gid() },
+                    );
                 }
                 Err(error) => {
                     events::accept_failed(&error);
@@ -64,20 +67,66 @@ impl Connected<IncomingStream<'_, AdminListener>> for Peer {
 /// A connection that ends when nothing moved on it for too long.
 pub(crate) struct IdleStream<S> {
     stream: S,
+    /// Since when nothing moved.
+    since: Instant,
     deadline: Pin<Box<Sleep>>,
-    patience: Duration,
+    /// What the connection waits for.
+    phase: Phase,
+    patience: Patience,
     _slot: OwnedSemaphorePermit,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A request, the first or the next.
+    Idle,
+    /// What came last was read: a request is worked on.
+    Request,
+    /// There is more to write than the client has read.
+    Answer,
+}
+
+/// How long nothing may move.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    idle: Duration,
+    request: Duration,
+    answer: Duration,
+}
+
+impl Patience {
+    const USUAL: Self = Self { idle: IDLE, request: IDLE_IN_REQUEST, answer: IDLE_IN_ANSWER };
+
+    /// The same whatever it waits for.
+    pub(crate) const fn same(span: Duration) -> Self {
+        Self { idle: span, request: span, answer: span }
+    }
+}
+
 impl<S> IdleStream<S> {
-    pub(crate) fn new(stream: S, slot: OwnedSemaphorePermit, patience: Duration) -> Self {
-        Self { stream, deadline: Box::pin(sleep(patience)), patience, _slot: slot }
+    pub(crate) fn new(stream: S, slot: OwnedSemaphorePermit, patience: Patience) -> Self {
+        let (since, deadline) = (Instant::now(), Box::pin(sleep(patience.idle)));
+        Self { stream, since, deadline, phase: Phase::Idle, patience, _slot: slot }
     }
 
-    /// Passes on what was done; while nothing can be done, the deadline runs.
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        let patience = match phase {
+            Phase::Idle => self.patience.idle,
+            Phase::Request => self.patience.request,
+            Phase::Answer => self.patience.answer,
+        };
+        self.deadline.as_mut().reset(self.since + patience);
+    }
+
+    fn moved(&mut self, phase: Phase) {
+        self.since = Instant::now();
+        self.enter(phase);
+    }
+
+    /// While nothing can be done, the deadline runs.
     fn watch<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if done.is_ready() {
-            self.deadline.as_mut().reset(Instant::now() + self.patience);
             return done;
         }
         match self.deadline.as_mut().poll(cx) {
@@ -94,6 +143,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if done.is_ready() {
+            self.moved(Phase::Request);
+        }
         self.watch(done, cx)
     }
 }
@@ -101,6 +153,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for IdleStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, octets);
+        if done.is_ready() {
+            self.moved(Phase::Idle);
+        } else if self.phase != Phase::Answer {
+            self.enter(Phase::Answer);
+        }
         self.watch(done, cx)
     }
 
@@ -118,22 +175,56 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    #[tokio::test]
-    async fn a_silent_connection_ends_and_a_busy_one_does_not() {
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    const PATIENCE: Patience = Patience { idle: ms(100), request: ms(700), answer: ms(1500) };
+
+    async fn pair() -> (IdleStream<UnixStream>, UnixStream, Arc<Semaphore>) {
         let slots = Arc::new(Semaphore::new(1));
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut stream = IdleStream::new(ours, slot, Duration::from_millis(200));
-        let mut octet = [0_u8; 1];
-        for _ in 0..4 {
-            sleep(Duration::from_millis(100)).await;
-            theirs.write_all(b"x").await.unwrap();
-            stream.read_exact(&mut octet).await.unwrap();
-        }
-        let end = stream.read(&mut octet).await.unwrap_err();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (IdleStream::new(ours, slot, PATIENCE), theirs, slots)
+    }
+
+    async fn ends_after(stream: &mut IdleStream<UnixStream>) -> Duration {
+        let began = Instant::now();
+        let end = stream.read(&mut [0]).await.unwrap_err();
         assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_gives_its_slot_back_soon() {
+        let (mut stream, _theirs, slots) = pair().await;
+        assert!((PATIENCE.idle..PATIENCE.request).contains(&ends_after(&mut stream).await));
         assert_eq!(slots.available_permits(), 0);
         drop(stream);
         assert_eq!(slots.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_request_has_longer_and_an_answered_one_has_not() {
+        let (mut stream, mut theirs, _slots) = pair().await;
+        theirs.write_all(b"x").await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        assert!((PATIENCE.request..PATIENCE.answer).contains(&ends_after(&mut stream).await));
+        let (mut stream, mut theirs, _slots) = pair().await;
+        theirs.write_all(b"x").await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        stream.write_all(b"y").await.unwrap();
+        assert!((PATIENCE.idle..PATIENCE.request).contains(&ends_after(&mut stream).await));
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_has_longest() {
+        let (mut stream, theirs, _slots) = pair().await;
+        let began = Instant::now();
+        let full = vec![0; 1 << 20];
+        let end = stream.write_all(&full).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= PATIENCE.answer);
+        drop(theirs);
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use restante_api::AlarmView;
+use futures_util::future::BoxFuture;
+use restante_api::{AlarmView, ExplainQuery, ExplainReport, RouteReport, WhyReport};
 use restante_queue::Started;
 use restante_turn::FlushError;
 use restante_types::{Domain, UnixMillis};
@@ -43,6 +44,24 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// Unknown, stopped, or the store cannot now; `TurnDesk::flush` knows.
     fn flush(&self, domain: &Domain) -> Result<Started, FlushError>;
+
+    /// Looks up where a domain's mail would go now; `None` is "not held here". The stop is filled in by who asks.
+    fn route<'a>(&'a self, _domain: &'a Domain) -> BoxFuture<'a, Option<RouteReport>> {
+        Box::pin(async { None })
+    }
+
+    /// The last attempt of a domain that failed.
+    fn why(&self, _domain: &Domain) -> Option<WhyReport> {
+        None
+    }
+
+    /// What a client would be answered; nothing is stored for it.
+    ///
+    /// # Errors
+    /// The question makes no sense; says why.
+    fn explain(&self, _query: ExplainQuery) -> BoxFuture<'_, Result<ExplainReport, String>> {
+        Box::pin(async { Err("nobody here takes mail".to_owned()) })
+    }
 
     /// What else a monitor should warn of, one line each: a configuration that could not be reloaded, a certificate
     /// that ran out.

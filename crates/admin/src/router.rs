@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use crate::events;
-use crate::handlers::{backup, change, domains, entries, flush, health, message};
+use crate::handlers::{backup, change, domains, entries, flush, health, message, way};
 use crate::limits::MAX_REQUEST;
 use crate::metrics;
 use crate::operations::Operations;
@@ -37,6 +37,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let guarded = Router::new()
         .route(paths::DOMAINS, get(domains::all))
         .route(paths::DOMAIN, get(domains::one))
+        .route(paths::ROUTE, get(way::route))
+        .route(paths::WHY, get(way::why))
+        .route(paths::EXPLAIN, get(way::explain))
         .route(paths::ENTRIES, get(entries::list))
         .route(paths::MESSAGE, get(message::show))
         .route(paths::CONTENT, get(message::content))

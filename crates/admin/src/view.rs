@@ -5,8 +5,8 @@ use std::time::Duration;
 use restante_api::{
     AlarmView, DomainStatus, DrainView, EntryView, HoldView, LastDrainView, RecipientView, TlsView, timestamp,
 };
-use restante_queue::{DomainStats, DrainProgress, Entry, Filter, HoldKind, HoldNote, LastDrain};
-use restante_types::{ClientFacts, Envelope, Ret};
+use restante_queue::{DomainStats, DrainProgress, Entry, Filter, HoldKind, HoldNote, LastDrain, Pauses};
+use restante_types::{ClientFacts, Envelope, Ret, UnixMillis};
 
 /// One domain. `mode` is what the configuration says of it, if it does.
 pub(crate) fn status(stats: DomainStats, mode: Option<String>, alarms: Vec<AlarmView>) -> DomainStatus {
@@ -27,8 +27,23 @@ pub(crate) fn status(stats: DomainStats, mode: Option<String>, alarms: Vec<Alarm
     }
 }
 
-fn hold(note: HoldNote) -> HoldView {
-    HoldView { kind: hold_kind(note.kind).to_owned(), reason: note.reason, since: timestamp(note.since) }
+/// A stop.
+pub(crate) fn hold(note: HoldNote) -> HoldView {
+    HoldView {
+        kind: hold_kind(note.kind).to_owned(),
+        reason: note.reason,
+        since: timestamp(note.since),
+        until: note.until.map(timestamp),
+        retention_paused: note.pause_retention,
+    }
+}
+
+/// What a domain's mail gets old by.
+#[derive(Debug)]
+pub(crate) struct Age {
+    pub(crate) retention: Duration,
+    pub(crate) pauses: Pauses,
+    pub(crate) now: UnixMillis,
 }
 
 /// The word for a stop.
@@ -63,10 +78,11 @@ pub(crate) fn drain(progress: DrainProgress) -> DrainView {
     }
 }
 
-/// One entry. `retention` is that of its domain, if it is configured; what does not wait does not expire.
-pub(crate) fn entry(entry: Entry, retention: Option<Duration>) -> EntryView {
-    let expires =
-        retention.filter(|_| entry.state.waits()).map(|retention| timestamp(entry.arrived.plus(retention)));
+/// One entry. `age` is that of its domain, if it is configured; what does not wait does not expire.
+pub(crate) fn entry(entry: Entry, age: Option<&Age>) -> EntryView {
+    let expires = age
+        .filter(|_| entry.state.waits())
+        .map(|age| timestamp(age.pauses.expires(entry.arrived, age.retention, age.now)));
     let recipients = entry.recipients.iter().map(|status| recipient(status, &entry.envelope)).collect();
     let (client, helo, identity, tls) = handed_in(entry.client);
     EntryView {
@@ -81,6 +97,7 @@ pub(crate) fn entry(entry: Entry, retention: Option<Duration>) -> EntryView {
         state: entry.state,
         client,
         helo,
+        vouched: entry.vouched.to_string(),
         held: entry.held.is_some(),
         hold_reason: entry.held,
         identity,

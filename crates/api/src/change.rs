@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use restante_types::{Domain, QueueId};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,10 @@ pub struct ChangeRequest {
     pub all: bool,
     /// Why; deleting wants it.
     pub reason: Option<String>,
+    /// When a domain that is stopped goes again on its own (hold of domains only).
+    pub until: Option<Timestamp>,
+    /// Its mail gets no older meanwhile (hold of domains only).
+    pub pause_retention: bool,
     /// Only count.
     pub dry_run: bool,
     /// Only messages up to this one: what a preview counted. Later ones are not touched.

@@ -31,6 +31,9 @@ pub struct EntryView {
     pub client: String,
     /// What that client called itself.
     pub helo: String,
+    /// What vouches for the sender, so that it may be sent notices: `spf`, `dkim`, `no`, or `unchecked`.
+    #[serde(default)]
+    pub vouched: String,
     /// Whether the operator stopped this entry (its domain may be stopped besides).
     pub held: bool,
     /// Why the operator did.

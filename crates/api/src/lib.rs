@@ -8,6 +8,7 @@ mod change;
 mod client;
 mod entry;
 mod error;
+mod explain;
 mod filter;
 mod flush;
 mod health;
@@ -15,6 +16,7 @@ mod json;
 pub mod limits;
 mod line;
 pub mod paths;
+mod route;
 mod status;
 mod time;
 
@@ -23,10 +25,12 @@ pub use change::{ApplyReport, BackupProgress, BackupReport, BackupRequest, Chang
 pub use client::{Client, ContentStream, LineStream, Streamed};
 pub use entry::{ContentQuery, EntryView, ListEnd, ListQuery, MessageView, RecipientView, TlsView};
 pub use error::{ApiError, ClientError, ErrorCode};
+pub use explain::{ExplainQuery, ExplainReport};
 pub use filter::{CommaList, EntryFilter};
 pub use flush::{FlushEnd, FlushEvent, FlushRequest};
 pub use health::{HealthReport, IndexReport, IntakeReport, Level};
 pub use json::write_json;
 pub use line::Line;
+pub use route::{HopView, LeftOutView, ProblemView, RouteReport, SaidView, SpeakerView, WhyReport};
 pub use status::{DomainStatus, DrainView, HoldView, LastDrainView, StatusEnd};
 pub use time::{timestamp, unix_millis};

@@ -17,3 +17,5 @@ pub const MAX_FILTER_TEXT: usize = 1024;
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// How long a server may be silent: it says something every few seconds while it works.
 pub const SILENCE: Duration = Duration::from_secs(60);
+/// How long a connection is kept for the next question; the server closes those that want nothing a little later.
+pub const REUSE: Duration = Duration::from_secs(5);

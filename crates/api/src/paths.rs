@@ -8,6 +8,12 @@ pub const HEALTH: &str = "/v1/health";
 pub const DOMAINS: &str = "/v1/domains";
 /// `GET`: one domain.
 pub const DOMAIN: &str = "/v1/domains/{domain}";
+/// `GET`: where its mail would go now.
+pub const ROUTE: &str = "/v1/domains/{domain}/route";
+/// `GET`: its last attempt that failed.
+pub const WHY: &str = "/v1/domains/{domain}/why";
+/// `GET`: what a client would be answered; the question stands in the query.
+pub const EXPLAIN: &str = "/v1/explain";
 /// `GET`: a stream of entries; the filter stands in the query.
 pub const ENTRIES: &str = "/v1/entries";
 /// `GET`: one message, in all the domains it is held for.
@@ -37,6 +43,18 @@ pub const CONFIG: &str = "/v1/config";
 #[must_use]
 pub fn domain(domain: &Domain) -> String {
     format!("{DOMAINS}/{domain}")
+}
+
+/// [`ROUTE`] for one.
+#[must_use]
+pub fn route(domain: &Domain) -> String {
+    format!("{DOMAINS}/{domain}/route")
+}
+
+/// [`WHY`] for one.
+#[must_use]
+pub fn why(domain: &Domain) -> String {
+    format!("{DOMAINS}/{domain}/why")
 }
 
 /// [`MESSAGE`] for one.

@@ -43,12 +43,18 @@ pub struct DomainStatus {
 /// Why a domain is stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldView {
-    /// `operator`, `orphaned` or `misrouted`.
+    /// `operator`, `orphaned`, `misrouted` or `circuit`.
     pub kind: String,
     /// For people.
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+    /// When it ends on its own.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Whether mail gets no older meanwhile.
+    #[serde(default)]
+    pub retention_paused: bool,
 }
 
 /// How a drain ended. Numbers are recipients.

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
-use restante_api::{ApplyReport, ChangeProgress, ChangeRequest};
+use restante_api::{ApplyReport, ChangeProgress, ChangeRequest, unix_millis};
 use restante_queue::{Entry, EntryKey, Filter, HoldKind, HoldOrder, StoreError};
-use restante_types::{DeliveryState, QueueId};
+use restante_types::{DeliveryState, QueueId, UnixMillis};
 
 use super::domains::known;
 use super::entries::Shelf;
@@ -81,7 +81,7 @@ pub(crate) async fn restore(
 
 fn change(shared: Arc<Shared>, peer: Peer, verb: Verb, body: Body) -> Result<Response, Refusal> {
     let Json(request) = body?;
-    check(verb, &request)?;
+    check(verb, &request, shared.operations.now())?;
     // A slip in one name changes nothing.
     for domain in &request.domains {
         known(&shared, domain)?;
@@ -98,8 +98,16 @@ fn change(shared: Arc<Shared>, peer: Peer, verb: Verb, body: Body) -> Result<Res
     Ok(response)
 }
 
-fn check(verb: Verb, request: &ChangeRequest) -> Result<(), Refusal> {
+fn check(verb: Verb, request: &ChangeRequest, now: UnixMillis) -> Result<(), Refusal> {
     request.filter.check()?;
+    if request.until.is_some() || request.pause_retention {
+        if verb != Verb::Hold || request.domains.is_empty() {
+            return Err(Refusal::bad("only whole domains are held until a time or with retention paused"));
+        }
+        if request.until.is_some_and(|until| unix_millis(until) <= now) {
+            return Err(Refusal::bad("that time has passed already"));
+        }
+    }
     let of_domains = matches!(verb, Verb::Hold | Verb::Release);
     let reason = request.reason.as_deref().map(str::trim).unwrap_or_default();
     if !request.domains.is_empty() {
@@ -143,11 +151,12 @@ async fn domains(
             continue;
         }
         let changed = if verb == Verb::Hold {
-            shared
-                .store
-                .hold_domain(domain, HoldOrder::new(HoldKind::Operator, &*reason))
-                .await
-                .map(|()| true)
+            let order = HoldOrder {
+                until: request.until.map(unix_millis),
+                pause_retention: request.pause_retention,
+                ..HoldOrder::new(HoldKind::Operator, &*reason)
+            };
+            shared.store.hold_domain(domain, order).await.map(|()| true)
         } else {
             shared.store.release_domain(domain).await
         }?;
@@ -209,7 +218,7 @@ async fn entries(
             lines.now(&ledger.counts).await?;
         } else {
             let room = PREVIEW - report.sample.len();
-            let shown = matching.into_iter().take(room).map(|entry| shelf.view(&*shared.operations, entry));
+            let shown = matching.into_iter().take(room).map(|entry| shelf.view(shared, entry));
             report.sample.extend(shown);
             lines.breathe().await?;
         }
@@ -254,7 +263,7 @@ mod tests {
     use restante_api::EntryFilter;
 
     fn refused(verb: Verb, request: &ChangeRequest) -> bool {
-        check(verb, request).is_err()
+        check(verb, request, UnixMillis(1_000_000)).is_err()
     }
 
     #[test]
@@ -286,6 +295,14 @@ mod tests {
         };
         assert!(!refused(Verb::Hold, &domains) && !refused(Verb::Release, &domains));
         assert!(refused(Verb::Delete, &domains) && refused(Verb::Restore, &domains));
+        let until = |second: u64| ChangeRequest {
+            until: Some(restante_api::timestamp(UnixMillis(second * 1000))),
+            pause_retention: true,
+            ..domains.clone()
+        };
+        assert!(!refused(Verb::Hold, &until(1001)) && refused(Verb::Hold, &until(1000)));
+        assert!(refused(Verb::Release, &until(1001)));
+        assert!(refused(Verb::Hold, &ChangeRequest { domains: Vec::new(), all: true, ..until(1001) }));
         let both = ChangeRequest { all: true, ..domains.clone() };
         assert!(refused(Verb::Hold, &both));
         let many = ChangeRequest { domains: vec!["a.example".parse().unwrap(); MAX_DOMAINS + 1], ..domains };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use restante_api::{AlarmView, DomainStatus, ErrorCode, StatusEnd};
 use restante_queue::DomainStats;
@@ -12,6 +12,7 @@ use restante_types::Domain;
 
 use crate::limits::{MAX_NAMES, PAGE};
 use crate::lines::{self, Lines, Stop};
+use crate::named::Named;
 use crate::refusal::Refusal;
 use crate::router::Shared;
 use crate::view;
@@ -29,9 +30,8 @@ pub(crate) async fn all(State(shared): State<Arc<Shared>>) -> Response {
 /// `GET /v1/domains/{domain}`
 pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
+    Named(domain): Named<Domain>,
 ) -> Result<Json<DomainStatus>, Refusal> {
-    let domain: Domain = name.parse().map_err(|error| Refusal::bad(format!("{error}")))?;
     let stats = known(&shared, &domain)?;
     let mode = shared.operations.domain(&domain).map(|policy| policy.mode);
     let mut alarms = shared.operations.alarms();

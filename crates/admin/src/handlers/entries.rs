@@ -1,7 +1,6 @@
 //! Entries, page by page.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -12,7 +11,6 @@ use restante_types::Domain;
 
 use crate::limits::PAGE;
 use crate::lines::{self, Lines, Stop};
-use crate::operations::Operations;
 use crate::refusal::Refusal;
 use crate::router::Shared;
 use crate::view;
@@ -53,7 +51,7 @@ async fn walk(
         let want = usize::try_from(limit - entries).unwrap_or(PAGE).min(PAGE);
         let page = shared.store.list(filter, after.as_ref(), want).await?;
         for entry in page.entries {
-            lines.item(&shelf.view(&*shared.operations, entry)).await?;
+            lines.item(&shelf.view(shared, entry)).await?;
             entries += 1;
         }
         lines.breathe().await?;
@@ -65,21 +63,26 @@ async fn walk(
     Ok(ListEnd { entries, next: after.map(|cursor| cursor.encode()) })
 }
 
-/// Shows entries with their expiry; remembers the last domain's retention, since entries come domain by domain.
+/// Shows entries with their expiry; remembers the last domain's clock, since entries come domain by domain.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    last: Option<(Domain, Option<Duration>)>,
+    last: Option<(Domain, Option<view::Age>)>,
 }
 
 impl Shelf {
-    pub(crate) fn view(&mut self, operations: &dyn Operations, entry: Entry) -> EntryView {
+    pub(crate) fn view(&mut self, shared: &Shared, entry: Entry) -> EntryView {
         let known = self.last.take().filter(|(domain, _)| *domain == entry.key.domain);
-        let (domain, retention) = known.unwrap_or_else(|| {
+        let (domain, age) = known.unwrap_or_else(|| {
             let domain = entry.key.domain.clone();
-            let retention = operations.domain(&domain).map(|policy| policy.retention);
-            (domain, retention)
+            let age = shared.operations.domain(&domain).map(|policy| view::Age {
+                retention: policy.retention,
+                pauses: shared.store.stats(&domain).pauses,
+                now: shared.operations.now(),
+            });
+            (domain, age)
         });
-        self.last = Some((domain, retention));
-        view::entry(entry, retention)
+        let shown = view::entry(entry, age.as_ref());
+        self.last = Some((domain, age));
+        shown
     }
 }

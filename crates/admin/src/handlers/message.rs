@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -17,20 +17,20 @@ use restante_types::{DeliveryState, QueueId};
 use super::entries::Shelf;
 use crate::events;
 use crate::limits::{MAX_HEADERS, MAX_MESSAGE_ENTRIES, PAGE};
+use crate::named::Named;
 use crate::refusal::Refusal;
 use crate::router::Shared;
 
 /// `GET /v1/messages/{id}`
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Named(id): Named<QueueId>,
 ) -> Result<Json<MessageView>, Refusal> {
-    let id = parse(&id)?;
     let entries = entries_of(&shared, id, MAX_MESSAGE_ENTRIES).await?;
     let Some(first) = entries.first() else { return Err(unknown(id)) };
     let read = header_section(&*shared.store, &first.key).await;
     let mut shelf = Shelf::default();
-    let entries = entries.into_iter().map(|entry| shelf.view(&*shared.operations, entry)).collect();
+    let entries = entries.into_iter().map(|entry| shelf.view(&shared, entry)).collect();
     let (headers, headers_cut) = match read {
         Ok((headers, cut)) => (Some(String::from_utf8_lossy(&headers).into_owned()), cut),
         Err(error) => {
@@ -65,10 +65,9 @@ async fn first_entry(shared: &Shared, id: QueueId) -> Result<EntryKey, Refusal> 
 /// `GET /v1/messages/{id}/content`
 pub(crate) async fn content(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Named(id): Named<QueueId>,
     query: Result<Query<ContentQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let id = parse(&id)?;
     let Query(query) = query?;
     let key = match query.domain {
         Some(domain) => EntryKey { domain, id },
@@ -87,10 +86,6 @@ pub(crate) async fn content(
 async fn next(id: QueueId, mut reader: ContentReader) -> Option<(Result<Bytes, StoreError>, ContentReader)> {
     let piece = reader.next().await.inspect_err(|error| events::content_unreadable(id, &error.to_string()));
     Some((piece.transpose()?, reader))
-}
-
-fn parse(id: &str) -> Result<QueueId, Refusal> {
-    id.parse().map_err(|error| Refusal::bad(format!("{error}")))
 }
 
 fn unknown(id: QueueId) -> Refusal {

@@ -7,3 +7,4 @@ pub(crate) mod entries;
 pub(crate) mod flush;
 pub(crate) mod health;
 pub(crate) mod message;
+pub(crate) mod way;

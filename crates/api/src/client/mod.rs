@@ -18,10 +18,12 @@ use crate::change::{
 };
 use crate::entry::{ContentQuery, EntryView, ListEnd, ListQuery, MessageView};
 use crate::error::{ApiError, ClientError, ErrorCode};
+use crate::explain::{ExplainQuery, ExplainReport};
 use crate::flush::{FlushEnd, FlushEvent, FlushRequest};
 use crate::health::HealthReport;
-use crate::limits::{CONNECT, MAX_ANSWER, SILENCE};
+use crate::limits::{CONNECT, MAX_ANSWER, REUSE, SILENCE};
 use crate::paths;
+use crate::route::{RouteReport, WhyReport};
 use crate::status::{DomainStatus, StatusEnd};
 
 /// A client of one server. Cloning is cheap.
@@ -42,6 +44,7 @@ impl Client {
             .no_proxy()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
+            .pool_idle_timeout(REUSE)
             .build()
             .map_err(|error| ClientError::from_http(&error, socket))?;
         Ok(Self { http, socket: socket.to_owned() })
@@ -66,6 +69,21 @@ impl Client {
     /// One domain.
     pub async fn domain(&self, domain: &Domain) -> Result<DomainStatus, ClientError> {
         self.answer(self.request(Method::GET, &paths::domain(domain))).await
+    }
+
+    /// Where a domain's mail would go now. Its names are looked up meanwhile.
+    pub async fn route(&self, domain: &Domain) -> Result<RouteReport, ClientError> {
+        self.answer(self.request(Method::GET, &paths::route(domain))).await
+    }
+
+    /// A domain's last attempt that failed; `None` where none did since the server started.
+    pub async fn why(&self, domain: &Domain) -> Result<Option<WhyReport>, ClientError> {
+        self.answer(self.request(Method::GET, &paths::why(domain))).await
+    }
+
+    /// What a client would be answered.
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<ExplainReport, ClientError> {
+        self.answer(self.request(Method::GET, paths::EXPLAIN).query(query)).await
     }
 
     /// Entries, in the order of domain, then arrival.

@@ -11,30 +11,43 @@ use super::human::counted;
 use super::list;
 use super::output::Output;
 use super::preview;
+use super::value::Until;
 
 /// Stop domains or single messages: they are kept and not delivered
 ///
 /// A stopped domain still takes mail; its primary's ETRN is answered 458. The stop survives restarts, until
 /// `release`. Name domains, or give a filter for single messages: `hold example.org` stops the domain with everything
 /// that is to come, `hold --domain example.org` stops the messages that are there now.
+///
+/// With --pause-retention the mail of a stopped domain gets no older, so that none expires over a long repair; `show`
+/// and `list` count it in.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante hold example.org --reason 'their server is being moved'
+  restante hold example.org --until 2026-01-31T08:00:00Z --pause-retention --reason repair
+  restante hold example.org --until 2h
   restante hold --from spammer@example.net --reason 'looks odd'")]
 pub(crate) struct Hold {
+    /// When domains go again on their own: a span from now (90m, 12h, 3d) or a time (2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<Until>,
+    /// Mail gets no older while its domain is stopped
+    #[arg(long)]
+    pub(crate) pause_retention: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }
 
 /// Let stopped domains or messages go again
 ///
-/// A released domain is no longer stopped, whoever stopped it: the operator, a route that led back to us, or a domain
-/// that left the configuration and came back. Released messages go back to `queued`, also those that were parked as
-/// failed, expired or misrouted.
+/// A released domain is no longer stopped, whoever stopped it: the operator, a route that led back to us, a primary that
+/// refused too much, or a domain that left the configuration and came back. Released messages go back to `queued`, also
+/// those that were parked as failed, expired or misrouted, and dead letters: they are sent again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante release example.org
-  restante release --domain example.org --state failed --last-reply 'user unknown'")]
+  restante release --domain example.org --state failed --last-reply 'user unknown'
+  restante release --domain example.org --state dead")]
 pub(crate) struct Release {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -74,7 +87,7 @@ impl Target {
                 all: self.filter.all,
                 reason: self.reason,
                 dry_run: self.dry_run,
-                as_of: None,
+                ..ChangeRequest::default()
             }),
         }
     }
@@ -82,7 +95,15 @@ impl Target {
 
 /// Stops them.
 pub(crate) async fn hold(verb: Hold, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    let change = verb.target.change(output)?;
+    let mut change = verb.target.change(output)?;
+    if change.domains.is_empty() && (verb.until.is_some() || verb.pause_retention) {
+        let what = "only whole domains are held until a time or with --pause-retention: name domains";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let passed = || Failure::Usage("--until: that time has passed already".to_owned());
+    let until = |until: Until| until.at(output.clock.now).ok_or_else(passed);
+    change.until = verb.until.map(until).transpose()?;
+    change.pause_retention = verb.pause_retention;
     let report = client.hold(&change).await?.finish(|_| ()).await?;
     tell(&change, &report, ("hold", "Held"), output)
 }
@@ -113,7 +134,9 @@ fn tell(
     }
     let already = report.matched - report.changed.min(report.matched);
     let rest = if already == 0 { String::new() } else { format!("; {already} had nothing to change") };
-    output.line(&format!("{done} {}{rest}.", counted(report.changed, one, many)))?;
+    let until = change.until.map_or_else(String::new, |time| format!(" until {}", output.clock.both(time)));
+    let paused = if change.pause_retention { ", retention paused" } else { "" };
+    output.line(&format!("{done} {}{until}{paused}{rest}.", counted(report.changed, one, many)))?;
     Ok(Exit::Ok)
 }
 
@@ -157,10 +180,13 @@ mod tests {
         let change = target(&["example.org"], false).change(&output).unwrap();
         tell(&change, &report(1, 1, false), ("hold", "Held"), &mut output).unwrap();
         tell(&change, &report(2, 1, false), ("release", "Released"), &mut output).unwrap();
+        let until = Some("2026-01-31T08:00:00Z".parse().unwrap());
+        let long = ChangeRequest { until, pause_retention: true, ..change.clone() };
+        tell(&long, &report(1, 1, false), ("hold", "Held"), &mut output).unwrap();
         let change = ChangeRequest { domains: Vec::new(), ..change };
         tell(&change, &report(2, 0, true), ("hold", "Held"), &mut output).unwrap();
-        let expected =
-            "Held 1 domain.\nReleased 1 domain; 1 had nothing to change.\nWould hold 2 messages (1.0 kB).\n";
+        let expected = "Held 1 domain.\nReleased 1 domain; 1 had nothing to change.\n\
+             Held 1 domain until 2026-01-31 08:00 (in 20484d), retention paused.\nWould hold 2 messages (1.0 kB).\n";
         assert_eq!(shared.text(), expected);
     }
 }

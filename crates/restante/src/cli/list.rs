@@ -18,6 +18,7 @@ use super::table::{Column, Rows};
 #[command(after_long_help = "Examples:
   restante list --domain example.org --older 3d
   restante list --state failed,expired
+  restante list --state dead
   restante list --from '<>' --larger 1MB
   restante list --json --reason 'connection refused' | jq -r .id")]
 pub(crate) struct List {
@@ -134,6 +135,7 @@ pub(crate) mod tests {
             state: DeliveryState::Deferred,
             client: "192.0.2.1".to_owned(),
             helo: "mx.example.net\u{202e}".to_owned(),
+            vouched: "no".to_owned(),
             held: true,
             hold_reason: None,
             identity: None,

@@ -148,10 +148,22 @@ fn envelope(entry: &EntryView, output: &mut Output) -> Result<(), Failure> {
     output.line(&format!("size          {} ({} octets)", size(entry.size), number(entry.size)))?;
     output.line(&format!("arrived       {arrived}"))?;
     output.line(&format!("client        {} ({}){identity}{tls}", safe(&entry.client), safe(&entry.helo)))?;
+    output.line(&format!("vouched       {}", vouched(&entry.vouched)))?;
     if !parameters.is_empty() {
         output.line(&format!("parameters    {}", parameters.join(" ")))?;
     }
     Ok(())
+}
+
+/// Whether a notice may go to the sender.
+fn vouched(word: &str) -> String {
+    match word {
+        "spf" => "yes: SPF passed for the sender".to_owned(),
+        "dkim" => "yes: a DKIM signature of the sender's domain passed".to_owned(),
+        "no" => "no: neither SPF nor DKIM vouches for the sender".to_owned(),
+        "" | "unchecked" => "unchecked".to_owned(),
+        other => safe(other),
+    }
 }
 
 fn standing(entry: &EntryView, output: &mut Output) -> Result<(), Failure> {
@@ -209,6 +221,7 @@ from          <>
 size          4.3 kB (4,321 octets)
 arrived       2026-01-31 11:00:00 +00:00 (1h ago)
 client        192.0.2.1 (mx.example.net\\u{202e})
+vouched       no: neither SPF nor DKIM vouches for the sender
 parameters    BODY=8BITMIME
 
 domain        example.org

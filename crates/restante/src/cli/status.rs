@@ -118,7 +118,9 @@ fn state(status: &DomainStatus, output: &Output) -> String {
     }
     if let Some(hold) = &status.hold {
         let word = if hold.kind == "operator" { "held" } else { &hold.kind };
-        return format!("{}: {}", safe(word), safe(&hold.reason));
+        let until =
+            hold.until.map_or_else(String::new, |time| format!(" until {}", output.clock.minute(time)));
+        return format!("{}{until}: {}", safe(word), safe(&hold.reason));
     }
     match &status.last_drain {
         Some(last) => format!("drained {}: {}", output.clock.relative(last.at), safe(&last.result)),
@@ -144,6 +146,12 @@ fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
         let word = if hold.kind == "operator" { "held" } else { &hold.kind };
         let line = format!("{:<12}  {}, since {}", safe(word), safe(&hold.reason), clock.exact(hold.since));
         output.line(&line)?;
+        if let Some(until) = hold.until {
+            output.line(&format!("until         {}", clock.exact(until)))?;
+        }
+        if hold.retention_paused {
+            output.line("retention     paused: its mail gets no older")?;
+        }
     }
     if let Some(drain) = &status.draining {
         let counts = counts(drain.delivered, drain.deferred, drain.failed);
@@ -215,6 +223,8 @@ mod tests {
                 kind: "operator".to_owned(),
                 reason: "moving".to_owned(),
                 since: "2026-01-31T09:00:00Z".parse().unwrap(),
+                until: Some("2026-02-01T08:00:00Z".parse().unwrap()),
+                retention_paused: true,
             }),
             ..example()
         };
@@ -228,7 +238,7 @@ mod tests {
         let expected = "\
 DOMAIN       MODE       MESSAGES    SIZE  OLDEST                     NEWEST  PARKED  NEXT  STATE
 example.org  on-demand     1,234  5.6 MB  2026-01-28 12:00 (3d ago)  2m ago       2  -     drained 3h ago: delivered \\u{1b}[31mall
-example.com  on-demand         0     0 B  -                          -            2  -     held: moving
+example.com  on-demand         0     0 B  -                          -            2  -     held until 2026-02-01 08:00: moving
 2 domains                  1,234  5.6 MB                                          4
 ";
         assert_eq!(shared.text(), expected);
@@ -251,5 +261,24 @@ last drain    2026-01-31 09:00:00 +00:00 (3h ago): 17 delivered, 0 deferred, 2 f
               delivered \\u{1b}[31mall
 ";
         assert_eq!(shared.text(), expected);
+    }
+
+    #[test]
+    fn a_stop_is_told_with_its_end() {
+        let hold = HoldView {
+            kind: "operator".to_owned(),
+            reason: "moving".to_owned(),
+            since: "2026-01-31T09:00:00Z".parse().unwrap(),
+            until: Some("2026-02-01T08:00:00Z".parse().unwrap()),
+            retention_paused: true,
+        };
+        let (shared, mut output) = output();
+        detail(&DomainStatus { hold: Some(hold), ..example() }, &mut output).unwrap();
+        let expected = "\
+held          moving, since 2026-01-31 09:00:00 +00:00 (3h ago)
+until         2026-02-01 08:00:00 +00:00 (in 20h)
+retention     paused: its mail gets no older
+";
+        assert!(shared.text().contains(expected), "{}", shared.text());
     }
 }

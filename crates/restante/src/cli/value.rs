@@ -49,6 +49,29 @@ impl FromStr for Moment {
     }
 }
 
+/// A point in time to come: fixed, or a span from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Until(Moment);
+
+impl Until {
+    /// The point in time it means at `now`; none where that has passed.
+    pub(crate) fn at(self, now: Timestamp) -> Option<Timestamp> {
+        let time = match self.0 {
+            Moment::At(time) => time,
+            Moment::Ago(span) => now.checked_add(span).unwrap_or(Timestamp::MAX),
+        };
+        Some(time).filter(|time| *time > now)
+    }
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
 /// A number of octets; `kB`, `MB`, `GB` count in thousands, `KiB`, `MiB`, `GiB` in 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
@@ -80,6 +103,16 @@ mod tests {
         for text in ["", "d", "3", "-3d", "1 month", "yesterday", "2026-13-01", "99999999999d"] {
             assert!(text.parse::<Moment>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn ends_are_to_come() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        let at = |text: &str| text.parse::<Until>().unwrap().at(now).map(|time| time.to_string());
+        assert_eq!(at("2h").as_deref(), Some("2026-01-31T14:00:00Z"));
+        assert_eq!(at("2026-02-01T08:00:00Z").as_deref(), Some("2026-02-01T08:00:00Z"));
+        assert_eq!((at("2026-01-31T12:00:00Z"), at("0s")), (None, None));
+        assert!("tomorrow".parse::<Until>().is_err());
     }
 
     #[test]
