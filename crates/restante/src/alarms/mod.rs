@@ -88,6 +88,14 @@ impl Watching {
     }
 }
 
+/// Whether the secret in a file can be used.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn check_secret(file: &Path) -> std::io::Result<()> {
+    call::Secret::read(file).map(drop)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ use restante_types::{Domain, MailboxHost, canonical};
 
 use super::nearest::nearest;
 use super::report::{Place, Report};
+use super::told;
 use super::values::DeliverTo;
 use super::{Config, HeldDomain, Machine, Sited};
 use crate::accounts::{self, SitedAccount};
@@ -26,6 +27,7 @@ pub(super) fn check(config: &Config, machine: &Machine, report: &mut Report) {
     }
     groups(config, report);
     accounts::check(&config.accounts, config, report);
+    told::owners(config, report);
     collected(config, report);
     advice(config, report);
 }

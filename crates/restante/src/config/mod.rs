@@ -18,6 +18,7 @@ mod sample;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod told;
 #[cfg(test)]
 mod trust_tests;
 mod values;

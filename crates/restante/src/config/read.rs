@@ -13,6 +13,7 @@ use super::fields::{Fields, Source};
 use super::report::{Grade, Place, Report};
 use super::rules;
 use super::sections::{Admin, Dns, Events, GroupKeys, Limits, Listen, NoticeTexts, Rules, Tls, Top};
+use super::told;
 use super::{Config, Group, HeldDomain, Machine, Sited};
 use crate::limits::{
     LEAST_INDEX_CACHE, MAX_CONFIG_FILE, MAX_CONNECTIONS, MAX_DOMAIN_FILES, MAX_GROUP_NAME, MAX_RECIPIENTS,
@@ -177,17 +178,14 @@ fn read_surroundings(fields: &mut Fields<'_>, config: &mut Config) {
     }
     if let Some(mut events) = fields.table("events", "[events]") {
         config.events = Events::read(&mut events, &config.events);
-        rules::events(&events, &config.events);
+        told::events(&events, &config.events);
         events.finish();
     }
 }
 
 fn read_admin(fields: &mut Fields<'_>, base: &Admin) -> Admin {
     let admin = Admin::read(fields, base);
-    if admin.http.is_some() {
-        let what = "this version has no web page and no metrics";
-        fields.find(Grade::Warning, "http", what, "it is not opened");
-    }
+    told::monitors(fields, &admin);
     let octets = admin.socket.as_os_str().len();
     if octets > MAX_SOCKET_PATH {
         let what = format!("the socket's path has {octets} octets, and the system takes {MAX_SOCKET_PATH}");

@@ -10,7 +10,7 @@ use restante_types::canonical;
 
 use super::fields::Fields;
 use super::report::Grade;
-use super::sections::{Events, Rules};
+use super::sections::Rules;
 use super::{Machine, written};
 use crate::limits::MAX_TEMPLATE;
 
@@ -196,30 +196,5 @@ pub(super) fn template(fields: &Fields<'_>, key: &str, file: Option<&Path>) {
     if let Some(error) = wrong {
         let what = format!("{key}: {} cannot be used: {error}", file.display());
         fields.find(Grade::Error, key, what, "write the path of a text in UTF-8, or leave the key out");
-    }
-}
-
-/// Reports what cannot be told to anybody.
-pub(super) fn events(fields: &Fields<'_>, events: &Events) {
-    readable(fields, "secret-file", events.secret_file.as_deref());
-    match (&events.webhook, &events.secret_file) {
-        (Some(_), None) => {
-            let what = "a webhook without secret-file: whoever gets the posts cannot tell ours from others";
-            fields.find(
-                Grade::Warning,
-                "webhook",
-                what,
-                "write secret-file = \"/etc/restante/webhook.secret\"",
-            );
-        }
-        (None, Some(_)) if fields.place_if_written("webhook").is_none() => {
-            fields.find(
-                Grade::Warning,
-                "secret-file",
-                "a secret without a webhook",
-                "write webhook, or leave it out",
-            );
-        }
-        _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! The sample files in `etc/`: they are read as an administrator would read them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::sections::{
@@ -104,9 +105,12 @@ fn the_sample_with_everything_switched_on_is_understood() {
     std::fs::write(directory.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
     std::fs::write(directory.path().join("tls.clients.crt"), pair.cert.pem()).unwrap();
     std::fs::write(directory.path().join("tls.primary.crt"), pair.cert.pem()).unwrap();
-    for name in ["root.key", "failed.txt", "delayed.txt", "relayed.txt", "webhook.secret"] {
-        std::fs::write(directory.path().join(name), "text").unwrap();
+    for name in ["root.key", "failed.txt", "delayed.txt", "relayed.txt", "webhook.secret", "monitor.token"] {
+        let file = directory.path().join(name);
+        std::fs::write(&file, "a text of some length").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
+    std::fs::write(directory.path().join("monitor.token"), "0123456789abcdef").unwrap();
     let here = format!("{}/", directory.path().display());
     std::fs::write(&file, switched_on(&text()).replace("/etc/restante/", &here)).unwrap();
     let (config, report) = load(&file, &machine());

@@ -263,12 +263,39 @@ fn a_primary_that_is_ourselves_is_a_loop() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_said() {
-    let report =
-        Tree::new("[admin]\nhttp = \"127.0.0.1:8025\"\n[[domain]]\nname = \"example.org\"\n").load().1;
-    let report = report.to_string();
-    let found = report.lines().any(|text| text.contains("restante.toml:2:") && text.contains("no web page"));
-    assert!(found && report.contains("pin it"), "{report}");
+fn a_door_for_monitors_wants_a_token_that_is_ours_alone() {
+    let text = "[admin]\nhttp = \"127.0.0.1:8025\"\n[[domain]]\nname = \"example.org\"\n";
+    wrong(text, ":2:8", &["without token-file"]);
+    let report = Tree::new(text).load().1.to_string();
+    assert!(report.contains("pin it"), "{report}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    let with = |http: &str| format!("[admin]\nhttp = \"{http}\"\ntoken-file = \"{}\"\n", file.display());
+    for (token, mode, words) in
+        [("0123456789abcdef", 0o644, "other users can read it"), ("short", 0o600, "16 or more")]
+    {
+        std::fs::write(&file, token).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        wrong(&with("127.0.0.1:8025"), ":3:14", &[words]);
+    }
+    std::fs::write(&file, "0123456789abcdef\n").unwrap();
+    assert_eq!(Tree::new(&with("127.0.0.1:8025")).errors(), Vec::<String>::new());
+    let open = Tree::new(&with("192.0.2.1:8025")).load().1.to_string();
+    assert!(open.contains("cross the net readable"), "{open}");
+}
+
+#[test]
+fn an_owner_whose_mail_waits_with_the_rest_is_told() {
+    let with = |owner: &str, more: &str| {
+        let text = format!("{more}[[domain]]\nname = \"example.org\"\nowner = \"{owner}\"\n");
+        Tree::new(&text).load().1.to_string()
+    };
+    assert!(with("a@example.org", "").contains("waits with the rest"));
+    assert!(!with("a@example.net", "").contains("waits with the rest"));
+    assert!(!with("a@sub.example.org", "").contains("waits with the rest"));
+    assert!(!with("a@example.org", "[events]\nmail = false\n").contains("waits with the rest"));
+    let nobody = with("a@example.net", "[events]\nmail = false\nmail-to = \"a@example.net\"\n");
+    assert!(nobody.contains("nobody is told by mail"), "{nobody}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod tests;
 
 use std::io::Write;
 
+pub(crate) use monitors::check as check_token;
+
 use crate::cli::{Exit, Options};
 use crate::config::{self, Config, Machine};
 use crate::{complain, logging};

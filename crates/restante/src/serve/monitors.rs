@@ -28,7 +28,7 @@ pub(super) fn http(config: &Config) -> Result<Option<Http>, StartError> {
 ///
 /// # Errors
 /// When it cannot be read, can be read by others, or is too weak.
-pub(crate) fn token(file: &Path) -> io::Result<Token> {
+fn token(file: &Path) -> io::Result<Token> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let open = File::open(file)?;
     if open.metadata()?.mode() & 0o077 != 0 {
@@ -38,4 +38,12 @@ pub(crate) fn token(file: &Path) -> io::Result<Token> {
     open.take(MAX_TOKEN).read_to_string(&mut text)?;
     let line = text.lines().next().unwrap_or_default().trim();
     Token::new(line).ok_or_else(|| wrong("a token is 16 or more letters, digits and signs without spaces"))
+}
+
+/// Whether the token in a file can be used.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn check(file: &Path) -> io::Result<()> {
+    token(file).map(drop)
 }
