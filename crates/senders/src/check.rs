@@ -238,3 +238,6 @@ async fn verify_apart(
     });
     done.await.unwrap_or(late)
 }
+
+#[cfg(test)]
+mod tests;

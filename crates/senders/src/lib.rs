@@ -22,6 +22,8 @@ mod lookup;
 mod results;
 mod senders;
 mod spf;
+#[cfg(test)]
+mod testing;
 mod unforged;
 
 pub use check::Check;

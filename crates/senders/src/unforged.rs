@@ -260,3 +260,6 @@ const fn passing(octet: u8) -> Place {
 const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
+
+#[cfg(test)]
+mod tests;

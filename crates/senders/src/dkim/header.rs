@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_body_is_found_however_the_octets_are_cut() {
-        let body = |content: &str, step: usize| {
+        fn body(content: &str, step: usize) -> Option<&str> {
             let mut header = Header::new(Budget::new(1 << 20).share());
             let mut passed = 0;
             for piece in content.as_bytes().chunks(step) {
@@ -162,7 +162,7 @@ mod tests {
             }
             assert_eq!(header.octets().unwrap(), content.as_bytes());
             None
-        };
+        }
         for (content, expected) in [
             ("A: b\r\n\r\nbody\r\n", Some("body\r\n")),
             ("\r\nbody", Some("body")),

@@ -59,3 +59,22 @@ impl Key {
         self.key.p.verify(fields, &signature.b, signature.ch, signature.a).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // [8301-3.2]
+    #[test]
+    fn a_weak_key_proves_nothing() {
+        let read =
+            |key: &str| Key::read(&[format!("v=DKIM1; k=rsa; p={key}").into_bytes()], Algorithm::RsaSha256);
+        let weak = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALIogMjflMU+S5GXlplEU5usEgVrZj5d0jx58V1fQc5nh8/kH2FytBECtHOjZePv3V4Fgboz6z\
+                    nCTF4iLr7vqF8CAwEAAQ==";
+        let enough = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDMMXYU6QdVcN0a0lEZUXZF2C/68P3YJLXcgczw34ycbRNM7oUS/342gy0KNNvISKKrGn\
+                      7iBmQ+1SitmYHA8SlOnnCFigXaQirlPjb/FDz+9yFm8qUej9u8MjqhfhAn4vRrt9v8Qi2/8aO7GEj2eNhIFqPEEv080q8oMmqwYKyySQIDAQAB";
+        assert_eq!(read(weak).err(), Some(DkimResult::Policy));
+        assert!(read(enough).is_ok());
+        assert_eq!(read("AAAA").err(), Some(DkimResult::Policy), "no key at all has no bits");
+    }
+}

@@ -227,3 +227,6 @@ fn same_v4(client: Ipv4Addr, address: Ipv4Addr, mask: u32) -> bool {
 fn same_v6(client: Ipv6Addr, address: Ipv6Addr, mask: u128) -> bool {
     client.to_bits() & mask == address.to_bits() & mask
 }
+
+#[cfg(test)]
+mod tests;

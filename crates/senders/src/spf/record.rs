@@ -32,12 +32,20 @@ fn read(record: &[u8]) -> Result<Spf, Bad> {
     }
     let text = std::str::from_utf8(record).ok().filter(|text| is_printable(text)).ok_or(Bad)?;
     // [7208-4.6] Syntax errors anywhere in the record are found before anything of it is evaluated. The parser lets
-    // unknown mechanisms and numbers out of range pass.
-    let terms = text.split(' ').skip(1).filter(|term| !term.is_empty());
-    if !terms.into_iter().all(is_term) {
+    // unknown mechanisms and numbers out of range pass, and stumbles over some unknown modifiers.
+    let terms: Vec<&str> = text.split(' ').filter(|term| !term.is_empty()).collect();
+    if !terms[1..].iter().copied().all(is_term) {
         return Err(Bad);
     }
-    Spf::parse(record).map_err(|_| Bad)
+    let known: Vec<&str> = terms.into_iter().filter(|term| !is_unknown_modifier(term)).collect();
+    Spf::parse(known.join(" ").as_bytes()).map_err(|_| Bad)
+}
+
+/// [7208-6]
+fn is_unknown_modifier(term: &str) -> bool {
+    let name = &term[..term.find([':', '/', '=']).unwrap_or(term.len())];
+    let known = ["v", "redirect", "exp"].into_iter().any(|known| known.eq_ignore_ascii_case(name));
+    term[name.len()..].starts_with('=') && !known
 }
 
 fn is_printable(text: &str) -> bool {
