@@ -56,10 +56,19 @@ impl Postfix {
     /// As [`Postfix::start`].
     #[must_use]
     pub fn start_on(port: u16) -> Self {
+        Self::start_with(port, &[])
+    }
+
+    /// Starts one on this port whose main.cf has these lines besides; `{dir}` in them is its directory.
+    ///
+    /// # Panics
+    /// As [`Postfix::start`].
+    #[must_use]
+    pub fn start_with(port: u16, lines: &[&str]) -> Self {
         let dir =
             tempfile::Builder::new().prefix("restante-postfix-").tempdir().expect("a temporary directory");
         let postfix = Self { dir, port };
-        postfix.configure();
+        postfix.configure(lines);
         let status = postfix.control("start");
         assert!(status, "postfix start failed: {}", postfix.log());
         let up =
@@ -68,7 +77,7 @@ impl Postfix {
         postfix
     }
 
-    fn configure(&self) {
+    fn configure(&self, lines: &[&str]) {
         let root = self.dir.path();
         open_to_all(root);
         for name in ["etc", "queue", "data", "mail"] {
@@ -96,6 +105,10 @@ impl Postfix {
             nobody.gid,
         )
         .expect("a string takes what is written");
+        for line in lines {
+            main.push_str(&line.replace("{dir}", &root.to_string_lossy()));
+            main.push('\n');
+        }
         std::fs::write(root.join("etc/main.cf"), main).expect("main.cf can be written");
         let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{SERVICES}", self.port);
         std::fs::write(root.join("etc/master.cf"), master).expect("master.cf can be written");
@@ -118,7 +131,9 @@ impl Postfix {
         self.port
     }
 
-    fn log(&self) -> String {
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("maillog")).unwrap_or_default()
     }
 
