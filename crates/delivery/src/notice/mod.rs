@@ -36,3 +36,6 @@ pub struct NoticeSettings {
     /// What they say.
     pub templates: Templates,
 }
+
+#[cfg(test)]
+mod tests;

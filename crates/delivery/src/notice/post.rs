@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_queue::{Destination, NewMessage, QueueStore, StoreError};
 use restante_types::{
-    Body, ClientFacts, Domain, Envelope, Mailbox, Notify, QueueId, Recipient, ReversePath, UnixMillis,
+    Body, ClientFacts, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath, UnixMillis,
     Vouched,
 };
 
@@ -114,6 +114,10 @@ pub(super) struct Way {
 /// Mail for a domain that we hold waits with its other mail; all else waits in a queue of notices.
 pub(super) fn way(settings: &DeliverySettings, to: &Mailbox) -> Option<Way> {
     let domain = to.domain()?;
+    // No such place can exist; who claims to come from there wants to meet our queues.
+    if domain.notices_to().is_some() || domain.as_str() == NOTICES {
+        return None;
+    }
     match settings.domains.find(domain) {
         Some((_, delivery)) => Some(Way { queue: domain.clone(), pushes: delivery.mode == Mode::Push }),
         None => Some(Way { queue: domain.notice_queue()?, pushes: true }),

@@ -211,7 +211,8 @@ fn recipients(
             last_reply: value.reply(recipient).cloned(),
         })
     };
-    value.recipients.iter().filter_map(status).collect()
+    // What was concluded as reported is gone, though its message may have others.
+    value.recipients.iter().filter(|recipient| !recipient.state.purged).filter_map(status).collect()
 }
 
 /// What stands for the envelope of a record that cannot be read.
