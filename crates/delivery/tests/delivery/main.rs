@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 mod book;
+mod circuit;
 mod drain;
 mod housekeeping;
 mod outcomes;
 mod real;
 mod requester;
+mod returns;
 mod route;
 mod schedule;
 mod shutdown;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use restante_delivery::{Carrier, Errand, Hop, Room, Trip};
 use restante_queue::{Outcome, Settlement, Work};
 use restante_types::{QueueId, Reply};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::store::content as content_of;
 
@@ -22,6 +22,10 @@ pub(crate) struct Script {
     pub(crate) end: Option<Trip>,
     /// Time of one message.
     pub(crate) pace: Duration,
+    /// Time between a message and its answer; others may be sent meanwhile.
+    pub(crate) latency: Duration,
+    /// How long it waits for a message, and what it says then.
+    pub(crate) patience: Option<(Duration, Reply)>,
     /// After so many messages the connection breaks.
     pub(crate) cut_after: Option<(usize, Reply)>,
     /// What is said about each recipient.
@@ -30,7 +34,14 @@ pub(crate) struct Script {
 
 impl Default for Script {
     fn default() -> Self {
-        Self { end: None, pace: Duration::ZERO, cut_after: None, answer: Box::new(|_, _| Outcome::Delivered) }
+        Self {
+            end: None,
+            pace: Duration::ZERO,
+            latency: Duration::ZERO,
+            patience: None,
+            cut_after: None,
+            answer: Box::new(|_, _| Outcome::Delivered),
+        }
     }
 }
 
@@ -53,6 +64,9 @@ pub(crate) struct ScriptedCarrier {
     pub(crate) order: Mutex<Vec<QueueId>>,
     open: AtomicUsize,
     pub(crate) most_open: AtomicUsize,
+    under_way: AtomicUsize,
+    /// Messages under way on all connections whenever one of them was tried.
+    pub(crate) beside: Mutex<Vec<usize>>,
 }
 
 const WINDOW: usize = 8;
@@ -66,6 +80,8 @@ impl ScriptedCarrier {
             order: Mutex::default(),
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            beside: Mutex::default(),
         }
     }
 
@@ -83,18 +99,33 @@ impl ScriptedCarrier {
         }
         let feed = &errand.feed;
         let mut done = 0;
-        let mut window: Vec<Work> = Vec::new();
+        let mut window: Vec<(Instant, Work)> = Vec::new();
         loop {
             while window.len() < WINDOW {
                 let room = Room { messages: WINDOW - window.len(), octets: 1000, alone: window.is_empty() };
-                let Some(work) = feed.next(room).await else { break };
-                window.push(work);
+                let patience = match (window.first(), &script.patience) {
+                    (None, Some((patience, _))) => *patience,
+                    (None, None) => Duration::MAX,
+                    (Some((answer, _)), _) => *answer - Instant::now(),
+                };
+                let work = match timeout(patience, feed.next(room)).await {
+                    Ok(Some(work)) => work,
+                    Err(_) if window.is_empty() => {
+                        let (_, reply) = script.patience.clone().unwrap();
+                        return Trip::Broken(reply);
+                    }
+                    Ok(None) | Err(_) => break,
+                };
+                window.push((Instant::now() + script.latency, work));
+                self.under_way.fetch_add(1, Ordering::SeqCst);
             }
             if window.is_empty() {
                 return Trip::Finished;
             }
-            let work = window.remove(0);
+            let (answer, work) = window.remove(0);
+            sleep_until(answer).await;
             let Ok(mut content) = feed.open_content(&work).await else {
+                self.under_way.fetch_sub(1, Ordering::SeqCst);
                 feed.skip(work.id);
                 continue;
             };
@@ -102,12 +133,14 @@ impl ScriptedCarrier {
             sleep(script.pace).await;
             if let Some((after, reply)) = script.cut_after.as_ref().filter(|(after, _)| done == *after) {
                 assert_eq!(done, *after);
-                window.push(work);
-                window.into_iter().for_each(|work| feed.put_back(work));
+                window.push((answer, work));
+                self.under_way.fetch_sub(window.len(), Ordering::SeqCst);
+                window.into_iter().for_each(|(_, work)| feed.put_back(work));
                 return Trip::Broken(reply.clone());
             }
             *self.tried.lock().unwrap().entry(work.id).or_default() += 1;
             self.order.lock().unwrap().push(work.id);
+            self.beside.lock().unwrap().push(self.under_way.fetch_sub(1, Ordering::SeqCst));
             let outcomes =
                 work.waiting.iter().map(|index| (*index, (script.answer)(&work, *index))).collect();
             feed.done(Settlement { id: work.id, outcomes }).await;

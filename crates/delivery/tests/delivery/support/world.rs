@@ -1,12 +1,12 @@
 //! A delivery with everything around it, on a clock that only tests move.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_delivery::{
     Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode,
-    NextHop, NoRequesters, Nobody, Requesters,
+    NextHop, News, NoRequesters, Requesters, Witness,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
@@ -33,6 +33,23 @@ pub(crate) struct World {
     pub(crate) delivery: Delivery,
     pub(crate) clock: Clock,
     pub(crate) domain: Domain,
+    pub(crate) told: Told,
+}
+
+/// Keeps what it is told.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Vec<News>>>);
+
+impl Witness for Told {
+    fn tell(&self, news: News) {
+        self.0.lock().unwrap().push(news);
+    }
+}
+
+impl Told {
+    pub(crate) fn all(&self) -> Vec<News> {
+        self.0.lock().unwrap().clone()
+    }
 }
 
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -82,17 +99,38 @@ impl World {
         let settings = Arc::new(ArcSwap::from_pointee(Self::settings(domains)));
         let began = Instant::now();
         let clock: Clock = Arc::new(move || START.plus(began.elapsed()));
-        let store = FakeStore::default();
+        Self::begin((FakeStore::default(), settings, clock), lookup, (way, carrier), requesters)
+    }
+
+    /// The same queue, and a delivery that knows nothing.
+    pub(crate) fn restarted(
+        self,
+        script: impl Fn(usize, &restante_delivery::Hop) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        let Self { store, settings, clock, delivery, .. } = self;
+        drop(delivery);
+        let carrier = Arc::new(ScriptedCarrier::new(script));
+        let dns = Arc::new(ScriptedDns::new(""));
+        Self::begin((store, settings, clock), dns, (carrier.clone(), carrier), Arc::new(NoRequesters))
+    }
+
+    fn begin(
+        (store, settings, clock): (FakeStore, Arc<ArcSwap<DeliverySettings>>, Clock),
+        lookup: Arc<dyn Lookup>,
+        (way, carrier): (Arc<dyn Carrier>, Arc<ScriptedCarrier>),
+        requesters: Arc<dyn Requesters>,
+    ) -> Self {
+        let told = Told::default();
         let delivery = Delivery::start(DeliveryParts {
             store: Arc::new(store.clone()),
             settings: settings.clone(),
             lookup,
             carrier: way,
             requesters,
-            witness: Arc::new(Nobody),
+            witness: Arc::new(told.clone()),
             clock: clock.clone(),
         });
-        Self { store, settings, carrier, delivery, clock, domain: domain("example.org") }
+        Self { store, settings, carrier, delivery, clock, domain: domain("example.org"), told }
     }
 
     pub(crate) fn settings(domains: DomainMap<DomainDelivery>) -> DeliverySettings {
