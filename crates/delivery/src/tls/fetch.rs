@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -63,11 +63,17 @@ pub struct HttpsFetch {
     configs: ClientTlsBook,
     authorities: Trust,
     port: u16,
+    limit: Duration,
 }
 
 impl Default for HttpsFetch {
     fn default() -> Self {
-        Self { configs: ClientTlsBook::default(), authorities: Trust::System, port: 443 }
+        Self {
+            configs: ClientTlsBook::default(),
+            authorities: Trust::System,
+            port: 443,
+            limit: STS_FETCH_TIMEOUT,
+        }
     }
 }
 
@@ -83,6 +89,13 @@ impl HttpsFetch {
     #[must_use]
     pub const fn with_port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// For one policy, instead of [`STS_FETCH_TIMEOUT`].
+    #[must_use]
+    pub const fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -105,7 +118,7 @@ impl HttpsFetch {
                     let name = ServerName::try_from(host.as_str().to_owned());
                     let name = name.map_err(|error| FetchError::Connect(error.to_string()))?;
                     let tls = self.configs.trusting(&self.authorities, None, Instant::now())?;
-                    return Ok(stream.connect_tls(&tls, name, STS_FETCH_TIMEOUT).await?);
+                    return Ok(stream.connect_tls(&tls, name, self.limit).await?);
                 }
                 Err(error) => last = FetchError::Connect(format!("{address}: {error}")),
             }
@@ -118,7 +131,7 @@ impl HttpsFetch {
 impl PolicyFetch for HttpsFetch {
     async fn fetch(&self, domain: &Domain, lookup: &Arc<dyn Lookup>) -> Result<String, FetchError> {
         // [8461-3.3-bounds]
-        timeout(STS_FETCH_TIMEOUT, self.get(domain, lookup)).await.unwrap_or(Err(FetchError::Slow))
+        timeout(self.limit, self.get(domain, lookup)).await.unwrap_or(Err(FetchError::Slow))
     }
 }
 

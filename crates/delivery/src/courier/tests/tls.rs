@@ -191,11 +191,12 @@ async fn octets_behind_the_220_end_it() {
     }
 }
 
+/// With no DNS and no web a policy that needs them keeps the mail, and nobody is called.
 #[tokio::test]
 async fn what_cannot_be_enforced_is_not_pretended() {
-    for policy in [TlsPolicy::Verify, TlsPolicy::Dane, TlsPolicy::MtaSts] {
+    for policy in [TlsPolicy::Dane, TlsPolicy::MtaSts] {
         let (trip, taken, connections) = trip(Tls::Works, policy).await;
-        assert!(unused(&trip).starts_with("450 4.7.4"));
+        assert!(unused(&trip).starts_with("450 4.7.0"), "{trip:?}");
         assert_eq!((taken, connections), (0, vec![]));
     }
 }
