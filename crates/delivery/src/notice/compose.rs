@@ -229,7 +229,7 @@ fn wrapped(line: &str) -> String {
 /// Whether a reply came from the next hop, as far as it shows: ours for a next hop that was not reached says so by its
 /// enhanced code (RFC 3463 3.5: X.4.z, network and routing).
 pub(super) fn is_from_next_hop(reply: &Reply) -> bool {
-    !reply.enhanced.is_some_and(|code| code.1 == 4)
+    reply.enhanced.is_none_or(|code| code.1 != 4)
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ mod tests {
             assert_eq!(field.matches("\r\n").count(), 1, "{field:?}");
             assert!(
                 field.starts_with("X: a??Bcc: victim@example.net????body")
-                    && field.is_ascii() == !field.contains('\u{2028}')
+                    && field.is_ascii() != field.contains('\u{2028}')
             );
         }
     }

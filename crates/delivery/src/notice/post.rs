@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_queue::{Destination, NewMessage, QueueStore, StoreError};
 use restante_types::{
-    Body, ClientFacts, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath, UnixMillis,
-    Vouched,
+    Body, ClientFacts, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath,
+    UnixMillis, Vouched,
 };
 
 use super::letter::{Letter, Sender};

@@ -148,7 +148,8 @@ fn failed() {
 
 #[test]
 fn expired() {
-    let replies = vec![Some(Reply::new(450, (4, 4, 1), "connection refused by mail.example.org[192.0.2.1]:25"))];
+    let replies =
+        vec![Some(Reply::new(450, (4, 4, 1), "connection refused by mail.example.org[192.0.2.1]:25"))];
     Case { expired: true, replies, remote: None, ..Case::default() }.golden("expired");
 }
 
@@ -156,7 +157,8 @@ fn expired() {
 #[test]
 fn delayed() {
     let until = Some(UnixMillis(1_801_000_000_000));
-    Case { kind: Kind::Delayed, replies: vec![None], remote: None, until, ..Case::default() }.golden("delayed");
+    Case { kind: Kind::Delayed, replies: vec![None], remote: None, until, ..Case::default() }
+        .golden("delayed");
 }
 
 // [3461-5.2.2-b]
@@ -207,12 +209,22 @@ fn the_status_is_the_replys_or_what_its_digits_say() {
         status.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap().to_owned()
     };
     let bare = |code| Some(Reply::bare(code, "x"));
-    for (code, expected) in [(550, "5.0.0"), (552, "5.2.2"), (553, "5.1.3"), (554, "5.0.0"), (501, "5.5.4"), (451, "4.3.0")] {
+    for (code, expected) in
+        [(550, "5.0.0"), (552, "5.2.2"), (553, "5.1.3"), (554, "5.0.0"), (501, "5.5.4"), (451, "4.3.0")]
+    {
         assert_eq!(status(Kind::Failed, false, bare(code)), expected, "{code}");
     }
     assert_eq!(status(Kind::Failed, false, Some(Reply::new(550, (5, 7, 1), "x"))), "5.7.1");
-    assert_eq!(status(Kind::Failed, false, Some(Reply::new(550, (4, 7, 1), "x"))), "5.0.0", "of another class");
-    assert_eq!(status(Kind::Failed, false, Some(Reply::new(550, (5, 1000, 1), "x"))), "5.0.0", "no such number");
+    assert_eq!(
+        status(Kind::Failed, false, Some(Reply::new(550, (4, 7, 1), "x"))),
+        "5.0.0",
+        "of another class"
+    );
+    assert_eq!(
+        status(Kind::Failed, false, Some(Reply::new(550, (5, 1000, 1), "x"))),
+        "5.0.0",
+        "no such number"
+    );
     assert_eq!(status(Kind::Failed, false, None), "5.0.0");
     assert_eq!(status(Kind::Failed, true, None), "4.4.7");
     assert_eq!(status(Kind::Failed, true, Some(Reply::new(450, (4, 4, 1), "x"))), "4.4.1");
@@ -240,9 +252,12 @@ fn what_is_no_name_is_not_repeated_as_one() {
 
 #[test]
 fn a_template_of_ones_own_is_filled_in() {
-    let mut settings = NoticeSettings { from_name: Some("Poststelle Zürich".to_owned()), ..NoticeSettings::default() };
+    let mut settings =
+        NoticeSettings { from_name: Some("Poststelle Zürich".to_owned()), ..NoticeSettings::default() };
     settings.templates.failed =
-        "{recipients}\n{reason}\n{hostname}|{domain}|{sender}\n{arrived}\n{expires}\n{subject}|Gruß".parse().unwrap();
+        "{recipients}\n{reason}\n{hostname}|{domain}|{sender}\n{arrived}\n{expires}\n{subject}|Gruß"
+            .parse()
+            .unwrap();
     let content = Case { settings, ..Case::default() }.write().content;
     let message = MessageParser::default().parse(&content).unwrap();
     assert_eq!(message.from().unwrap().first().unwrap().name(), Some("Poststelle Zürich"));
@@ -262,7 +277,8 @@ fn a_template_of_ones_own_is_filled_in() {
 #[test]
 fn a_boundary_stands_in_no_part() {
     let inside = "=_01010101-0101-0101-0101-010101010101";
-    let message = format!("Subject: a\r\n\r\n--{inside}\r\nContent-Type: text/plain\r\n\r\nforged\r\n").into_bytes();
+    let message =
+        format!("Subject: a\r\n\r\n--{inside}\r\nContent-Type: text/plain\r\n\r\nforged\r\n").into_bytes();
     let content = Case { message: message.clone(), whole: true, ..Case::default() }.write().content;
     let parsed = MessageParser::default().parse(&content).unwrap();
     assert_eq!(parsed.root_part().sub_parts().unwrap().len(), 3);

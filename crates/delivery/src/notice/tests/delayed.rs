@@ -16,7 +16,12 @@ async fn each_message_is_told_of_once_when_it_has_waited_long_enough() {
     let house = House::new(after_a_day()).await;
     let arrived = ago(2 * DAY);
     house.accept(Mail { arrived, ..mail(&["a@example.org", "b@example.org"]) }).await;
-    house.accept(Mail { sender: ReversePath::Mailbox(mailbox("new@young.example")), ..mail(&["a@example.org"]) }).await;
+    house
+        .accept(Mail {
+            sender: ReversePath::Mailbox(mailbox("new@young.example")),
+            ..mail(&["a@example.org"])
+        })
+        .await;
     house.delayed.round().await;
     let (notice, content) = house.only_notice(QUEUE).await;
     assert_eq!(notice.envelope.sender, ReversePath::Null);
@@ -46,7 +51,9 @@ async fn who_did_not_ask_for_notices_of_delay_gets_none() {
     let recipients = vec![to("a@example.org", Some(failure)), to("b@example.org", Some(delay))];
     house.accept(Mail { arrived, to: recipients, ..mail(&[]) }).await;
     house.accept(Mail { arrived, sender: ReversePath::Null, ..mail(&["c@example.org"]) }).await;
-    for content in ["Precedence: bulk\r\n\r\n", "Auto-Submitted: auto-generated\r\n\r\n", "List-Id: <x.y>\r\n\r\n"] {
+    for content in
+        ["Precedence: bulk\r\n\r\n", "Auto-Submitted: auto-generated\r\n\r\n", "List-Id: <x.y>\r\n\r\n"]
+    {
         house.accept(Mail { arrived, content, ..mail(&["c@example.org"]) }).await;
     }
     house.delayed.round().await;

@@ -98,8 +98,11 @@ async fn a_crash_before_the_end_of_the_matter_writes_no_second_notice() {
 async fn who_wants_to_hear_nothing_hears_nothing() {
     let mut house = House::new(told()).await;
     let delay = Notify { delay: true, ..Notify::NEVER };
-    let recipients =
-        vec![to("a@example.org", Some(Notify::NEVER)), to("b@example.org", Some(delay)), to("c@example.org", None)];
+    let recipients = vec![
+        to("a@example.org", Some(Notify::NEVER)),
+        to("b@example.org", Some(delay)),
+        to("c@example.org", None),
+    ];
     let key = house.accept(Mail { to: recipients, ..mail(&[]) }).await;
     house.refuse(&key, &[0, 1, 2]).await;
     house.notifier.pass().await;
@@ -164,7 +167,7 @@ async fn expired_mail_is_reported_even_where_refused_mail_is_held() {
     let reply = Reply::new(450, (4, 4, 1), "connection refused by [192.0.2.1]:25");
     house.settle(&old, vec![(0, Outcome::Deferred { reply, next_attempt: None })]).await;
     let expired = house.store.expire(&domain("example.org"), ago(14 * DAY), 10).await.unwrap();
-    assert_eq!(expired, [old.clone()]);
+    assert_eq!(expired.first(), Some(&old));
     house.clerk.parked(old);
     house.notifier.pass().await;
     let (_, content) = house.only_notice(QUEUE).await;
@@ -241,7 +244,8 @@ async fn a_flood_of_failures_is_no_flood_of_notices() {
         let key = house.accept(mail(&["a@example.org"])).await;
         house.clerk.refused(&key.domain, key.id, "[192.0.2.1]:25");
     }
-    let LeaseAnswer::Leased(lease) = house.store.lease(&domain("example.org"), DrainCause::Flush).await.unwrap()
+    let LeaseAnswer::Leased(lease) =
+        house.store.lease(&domain("example.org"), DrainCause::Flush).await.unwrap()
     else {
         panic!("nobody else drains")
     };

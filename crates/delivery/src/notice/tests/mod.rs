@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_queue::{
-    Destination, DrainCause, DrainReport, EmbeddedOptions, EmbeddedStore, Entry, EntryKey, Filter, LeaseAnswer,
-    LowWater, NewMessage, Outcome, QueueStore, Settlement,
+    Destination, DrainCause, DrainReport, EmbeddedOptions, EmbeddedStore, Entry, EntryKey, Filter,
+    LeaseAnswer, LowWater, NewMessage, Outcome, QueueStore, Settlement,
 };
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Notify, Recipient, Reply, Ret,
@@ -86,7 +86,11 @@ fn settings(delivery: &DomainDelivery) -> DeliverySettings {
     let mut domains = DomainMap::default();
     domains.insert(domain("example.org"), false, delivery.clone());
     domains.insert(domain("example.com"), false, delivery.clone());
-    domains.insert(domain(restante_types::NOTICES), true, DomainDelivery { notices: Notices::None, ..told() });
+    domains.insert(
+        domain(restante_types::NOTICES),
+        true,
+        DomainDelivery { notices: Notices::None, ..told() },
+    );
     DeliverySettings {
         hostname: domain("mx2.example.net"),
         own_names: Vec::new(),
@@ -153,7 +157,12 @@ impl House {
             },
             arrived: mail.arrived,
             content: content.seal().await.unwrap(),
-            destinations: vec![Destination { domain: of.clone(), recipients, first_attempt: None, dead: false }],
+            destinations: vec![Destination {
+                domain: of.clone(),
+                recipients,
+                first_attempt: None,
+                dead: false,
+            }],
             vouched: mail.vouched,
         };
         self.store.accept(message).await.unwrap();
@@ -161,7 +170,8 @@ impl House {
     }
 
     async fn settle(&self, key: &EntryKey, outcomes: Vec<(u16, Outcome)>) {
-        let LeaseAnswer::Leased(lease) = self.store.lease(&key.domain, DrainCause::Flush).await.unwrap() else {
+        let LeaseAnswer::Leased(lease) = self.store.lease(&key.domain, DrainCause::Flush).await.unwrap()
+        else {
             panic!("nobody else drains")
         };
         let settlement = Settlement { id: key.id, outcomes };

@@ -18,7 +18,10 @@ async fn who_asked_for_success_is_told_once() {
     }
     let (notice, content) = house.only_notice(QUEUE).await;
     assert_eq!(notice.state, DeliveryState::Queued);
-    assert!(content.contains("Action: relayed\r\nStatus: 2.6.0\r\nRemote-MTA: dns; mail.example.org\r\n"), "{content}");
+    assert!(
+        content.contains("Action: relayed\r\nStatus: 2.6.0\r\nRemote-MTA: dns; mail.example.org\r\n"),
+        "{content}"
+    );
     assert!(content.contains("Diagnostic-Code: smtp; 250 2.6.0 queued as 4711\r\n"));
     assert!(!content.contains("b@example.org"));
     // [3461-4.3] Nothing failed: the header alone comes back, whatever was asked.
@@ -33,7 +36,9 @@ async fn who_is_not_vouched_for_is_not_told() {
     house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
     let (notice, _) = house.only_notice(QUEUE).await;
     assert_eq!(notice.state, DeliveryState::Dead);
-    let nobody = house.accept(Mail { sender: ReversePath::Null, to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) }).await;
+    let nobody = house
+        .accept(Mail { sender: ReversePath::Null, to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) })
+        .await;
     house.clerk.relayed(&nobody, &[0], None, "[192.0.2.1]:25").await;
     assert_eq!(house.entries(QUEUE).await.len(), 1);
 }
