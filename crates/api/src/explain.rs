@@ -18,9 +18,6 @@ pub struct ExplainQuery {
     /// What the client calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helo: Option<String>,
-    /// Octets that it says it will send.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::filter::number")]
-    pub size: Option<u64>,
 }
 
 /// What it would be answered.

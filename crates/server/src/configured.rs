@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use restante_queue::{Destination, QueueStore};
+use restante_queue::{Destination, HoldNote, QueueStore};
 use restante_smtp::{
     ContentFacts, EtrnAnswer, EtrnTarget, Evidence, Identity, MailCommand, RcptCommand, ScramKeys,
     Transaction,
 };
 use restante_turn::{Accounts, Asker, AuthFailure, Peer, TurnDesk};
-use restante_types::{ClientFacts, Domain, Envelope, Recipient, Reply, UnixMillis};
+use restante_types::{ClientFacts, Domain, DomainMap, Envelope, Recipient, Reply, UnixMillis};
 
 use crate::authority::{Authority, Collect, Decision};
 use crate::events;
 use crate::pool::Pool;
 use crate::recipients::{self, Held};
+use crate::refused::Refused;
 use crate::replies;
-use crate::settings::ServerSettings;
+use crate::settings::{HeldDomain, ServerSettings};
 use crate::subtrees::Subtrees;
 
 /// Holds mail for the configured domains and for nobody else.
@@ -30,6 +31,10 @@ pub struct ConfiguredAuthority {
     pool: Pool,
     subtrees: Subtrees,
 }
+
+/// Whether there may be a queue below a domain: [`Subtrees::make_room`] or [`Subtrees::has_room`].
+type AskForRoom =
+    fn(&Subtrees, &dyn QueueStore, &DomainMap<HeldDomain>, (&Domain, &Domain), usize, Instant) -> bool;
 
 impl fmt::Debug for ConfiguredAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,36 +61,66 @@ impl ConfiguredAuthority {
         self.subtrees.clear();
     }
 
-    fn recipient(&self, transaction: &Transaction, command: &RcptCommand) -> Result<Recipient, Reply> {
+    fn recipient(&self, transaction: &Transaction, command: &RcptCommand) -> Result<Recipient, Refused> {
         let settings = self.settings.load();
-        let found = recipients::find(&settings, transaction, command)?;
-        let size = transaction.declared_size.unwrap_or(0);
-        self.store.ready_for_mail(size).map_err(|error| replies::store(&error))?;
-        self.has_room(&settings, &found, size)?;
+        let found = self.find(&settings, transaction, command)?;
+        if found.queue != *found.configured {
+            self.has_place(&settings, &found, Subtrees::make_room)?;
+        }
         Ok(found.recipient)
+    }
+
+    /// As if it came, without a place being taken for it: its queue, the configured domain that it was found by, and
+    /// the stop of the queue.
+    pub(crate) fn would_take(
+        &self,
+        transaction: &Transaction,
+        command: &RcptCommand,
+    ) -> Result<(Domain, Domain, Option<HoldNote>), Refused> {
+        let settings = self.settings.load();
+        let found = self.find(&settings, transaction, command)?;
+        if found.queue != *found.configured {
+            self.has_place(&settings, &found, Subtrees::has_room)?;
+        }
+        let stop = self.store.stats(&found.queue).held;
+        Ok((found.queue, found.configured.clone(), stop))
+    }
+
+    fn find<'a>(
+        &self,
+        settings: &'a ServerSettings,
+        transaction: &Transaction,
+        command: &RcptCommand,
+    ) -> Result<Held<'a>, Refused> {
+        let found = recipients::find(settings, transaction, command)?;
+        let size = transaction.declared_size.unwrap_or(0);
+        self.store.ready_for_mail(size).map_err(Refused::Store)?;
+        self.within_quota(settings, &found, size)?;
+        Ok(found)
     }
 
     /// Quotas are looked at here and not again when the content has come: a domain may go over by what was under
     /// way. Refusing a message that was sent in full would cost its sender more than it saves us.
-    fn has_room(&self, settings: &ServerSettings, found: &Held<'_>, size: u64) -> Result<(), Reply> {
-        let (top, now) = (found.configured, Instant::now());
-        if let Some(quota) = found.held.quota {
-            let held = if found.held.subdomains {
-                self.subtrees.bytes(&*self.store, &settings.domains, top, now)
-            } else {
-                self.store.stats(&found.queue).bytes
-            };
-            if held.saturating_add(size.max(1)) > quota {
-                return Err(replies::over_quota());
-            }
-        }
-        if found.queue != *top {
-            let most = settings.limits.max_subdomains;
-            if !self.subtrees.make_room(&*self.store, &settings.domains, (top, &found.queue), most, now) {
-                return Err(replies::too_many_queues());
-            }
+    fn within_quota(&self, settings: &ServerSettings, found: &Held<'_>, size: u64) -> Result<(), Refused> {
+        let Some(quota) = found.held.quota else { return Ok(()) };
+        let held = if found.held.subdomains {
+            self.subtrees.bytes(&*self.store, &settings.domains, found.configured, Instant::now())
+        } else {
+            self.store.stats(&found.queue).bytes
+        };
+        if held.saturating_add(size.max(1)) > quota {
+            return Err(Refused::OverQuota { domain: found.configured.clone(), held, quota });
         }
         Ok(())
+    }
+
+    fn has_place(&self, settings: &ServerSettings, found: &Held<'_>, ask: AskForRoom) -> Result<(), Refused> {
+        let (top, most) = (found.configured, settings.limits.max_subdomains);
+        let (names, now) = ((top, &found.queue), Instant::now());
+        if ask(&self.subtrees, &*self.store, &settings.domains, names, most, now) {
+            return Ok(());
+        }
+        Err(Refused::TooManyQueues { domain: top.clone(), most })
     }
 
     fn destinations(&self, envelope: &Envelope, arrived: UnixMillis) -> Result<Vec<Destination>, Reply> {
@@ -133,7 +168,7 @@ impl Authority for ConfiguredAuthority {
         transaction: &'a Transaction,
         rcpt: &'a RcptCommand,
     ) -> Decision<'a, Recipient> {
-        Decision::Now(self.recipient(transaction, rcpt))
+        Decision::Now(self.recipient(transaction, rcpt).map_err(|why| why.reply()))
     }
 
     fn begin<'a>(&'a self, _client: &'a ClientFacts, transaction: &'a Transaction) -> Decision<'a, ()> {

@@ -7,6 +7,7 @@
 mod authority;
 mod configured;
 mod events;
+mod explain;
 mod hops;
 mod intake;
 pub mod limits;
@@ -14,6 +15,7 @@ mod listening;
 mod pool;
 mod received;
 mod recipients;
+mod refused;
 mod replies;
 mod sender;
 mod server;
@@ -25,6 +27,7 @@ mod turning;
 
 pub use authority::{Authority, Collect, Decision};
 pub use configured::ConfiguredAuthority;
+pub use explain::{Explanation, Question};
 pub use server::{Parts, Server, ServerError};
 pub use settings::{HeldDomain, ListenSettings, ListenTls, ServerLimits, ServerSettings, Service};
 pub use turning::{Others, Place, Turned};

@@ -1,9 +1,9 @@
 //! Which recipients get mail here.
 
 use restante_smtp::{RcptCommand, Transaction};
-use restante_types::{Domain, ForwardPath, LocalPart, Mailbox, MailboxHost, Recipient, Reply};
+use restante_types::{Domain, ForwardPath, LocalPart, Mailbox, MailboxHost, Recipient};
 
-use crate::replies;
+use crate::refused::Refused;
 use crate::settings::{HeldDomain, ServerSettings};
 
 /// A recipient whose domain is held.
@@ -24,24 +24,24 @@ pub(crate) fn find<'a>(
     settings: &'a ServerSettings,
     transaction: &Transaction,
     command: &RcptCommand,
-) -> Result<Held<'a>, Reply> {
+) -> Result<Held<'a>, Refused> {
     let mailbox = match &command.path {
         ForwardPath::Postmaster => our_postmaster(settings)?,
         ForwardPath::Mailbox(mailbox) if is_our_postmaster(settings, mailbox) => our_postmaster(settings)?,
         ForwardPath::Mailbox(mailbox) => mailbox.clone(),
     };
-    let MailboxHost::Domain(queue) = &mailbox.host else { return Err(replies::relaying()) };
+    let MailboxHost::Domain(queue) = &mailbox.host else { return Err(Refused::Literal) };
     if routes_onward(&mailbox.local) {
-        return Err(replies::relaying());
+        return Err(Refused::RoutesOnward);
     }
     let Some((configured, held)) = settings.domains.find(queue) else {
         // A domains.d that got lost must not bounce a customer's mail.
         let lost = settings.lost.find(queue).is_some();
-        return Err(if lost { replies::lost_domain() } else { replies::relaying() });
+        return Err(if lost { Refused::Lost(queue.clone()) } else { Refused::NotHeld(queue.clone()) });
     };
     let international = transaction.envelope.smtputf8 || !mailbox.local.is_ascii();
     if international && !held.smtputf8 {
-        return Err(replies::not_international());
+        return Err(Refused::International(queue.clone()));
     }
     let queue = queue.clone();
     let recipient = Recipient { mailbox, notify: command.notify, original: command.original.clone() };
@@ -49,8 +49,8 @@ pub(crate) fn find<'a>(
 }
 
 /// [5321-4.5.1] Bare `postmaster` belongs to the first configured domain.
-fn our_postmaster(settings: &ServerSettings) -> Result<Mailbox, Reply> {
-    let domain = settings.first_domain.clone().ok_or_else(replies::no_postmaster)?;
+fn our_postmaster(settings: &ServerSettings) -> Result<Mailbox, Refused> {
+    let domain = settings.first_domain.clone().ok_or(Refused::NoPostmaster)?;
     let local = LocalPart::new("postmaster").expect("a local part of ten letters");
     Ok(Mailbox { local, host: MailboxHost::Domain(domain) })
 }
@@ -115,7 +115,7 @@ mod tests {
         let found = find(settings, &transaction, &RcptCommand { path, notify: None, original: None });
         found
             .map(|held| format!("{} in {}", held.recipient.mailbox, held.queue))
-            .map_err(|reply| reply.code.get())
+            .map_err(|why| why.reply().code.get())
     }
 
     fn ask(address: &str) -> Result<String, u16> {

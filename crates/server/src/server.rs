@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::authority::Authority;
 use crate::configured::ConfiguredAuthority;
 use crate::events;
+use crate::explain::{Explanation, Question};
 use crate::limits::{CERTIFICATE_LOOK, LAST_GRACE};
 use crate::listening::{House, Listening, Offer, Running};
 use crate::session::Shared;
@@ -138,6 +139,11 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.house.running.count()
+    }
+
+    /// What a client in clear, without an account, would be answered now, and why. Nothing is stored for it.
+    pub async fn explain(&self, question: Question) -> Explanation {
+        self.configured.explain(question).await
     }
 
     /// Goes on with other settings and another certificate. Domains and limits hold at once, also for sessions that

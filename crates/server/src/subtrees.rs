@@ -45,6 +45,20 @@ impl Subtrees {
         known
     }
 
+    /// The same, and nothing counts from now on.
+    pub(crate) fn has_room(
+        &self,
+        store: &dyn QueueStore,
+        domains: &DomainMap<HeldDomain>,
+        (top, queue): (&Domain, &Domain),
+        most: usize,
+        now: Instant,
+    ) -> bool {
+        let mut counted = self.lock();
+        let tree = fresh(&mut counted, store, domains, top, now);
+        tree.queues.contains(queue) || tree.queues.len() < most
+    }
+
     /// Octets held for `top` and everything below it, as of the last count.
     pub(crate) fn bytes(
         &self,
