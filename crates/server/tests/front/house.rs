@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, LowWater, QueueStore};
+use restante_senders::Senders;
 use restante_server::{
     HeldDomain, ListenSettings, ListenTls, Others, Parts, Server, ServerLimits, ServerSettings, Service,
 };
@@ -88,6 +89,14 @@ impl House {
     }
 
     pub(crate) fn build(settings: ServerSettings, low_water: LowWater) -> Self {
+        Self::with_senders(settings, low_water, None)
+    }
+
+    pub(crate) fn with_senders(
+        settings: ServerSettings,
+        low_water: LowWater,
+        senders: Option<Arc<Senders>>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = EmbeddedOptions { low_water, ..EmbeddedOptions::new(dir.path().join("data")) };
         let store = Arc::new(EmbeddedStore::open(options).unwrap());
@@ -103,7 +112,6 @@ impl House {
         let (calls, _nobody) = mpsc::channel(1);
         let drains = Drains::default();
         let others = Arc::new(NoOthers);
-        let senders = None;
         let parts = Parts { store: shared, desk, accounts, drains, others, senders, calls, tls: tls.clone() };
         let server = Server::start(settings, parts).unwrap();
         Self { server, store, tls, dir }

@@ -10,5 +10,6 @@ mod peer;
 mod policy;
 mod received;
 mod reload;
+mod senders;
 mod stop;
 mod tls;
