@@ -8,6 +8,7 @@
 mod agent;
 mod client;
 mod daemon;
+mod dns;
 mod dovecot;
 mod peers;
 mod postfix;
@@ -16,6 +17,7 @@ mod sink;
 pub use agent::{Agent, Provider};
 pub use client::{Client, connect};
 pub use daemon::{Daemon, DaemonOptions, Ports, binary, free_port};
+pub use dns::{DNS_PEERS, Dns, Signing, Zone};
 pub use dovecot::Dovecot;
 pub use peers::{Peer, command, have, run_peer};
 pub use postfix::Postfix;

@@ -23,6 +23,14 @@ pub enum Peer {
     Dovecot,
     /// mke2fs, for small file systems that fill up
     Mke2fs,
+    /// An authoritative DNS server
+    Nsd,
+    /// A validating DNS resolver
+    Unbound,
+    /// Makes keys of zones; of ldnsutils
+    LdnsKeygen,
+    /// Signs zones; of ldnsutils
+    LdnsSignzone,
 }
 
 impl Peer {
@@ -36,6 +44,10 @@ impl Peer {
             Self::Openssl => "openssl",
             Self::Dovecot => "dovecot",
             Self::Mke2fs => "mke2fs",
+            Self::Nsd => "nsd",
+            Self::Unbound => "unbound",
+            Self::LdnsKeygen => "ldns-keygen",
+            Self::LdnsSignzone => "ldns-signzone",
         }
     }
 
