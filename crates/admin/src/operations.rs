@@ -45,6 +45,9 @@ pub trait Operations: Send + Sync + 'static {
     /// Unknown, stopped, or the store cannot now; `TurnDesk::flush` knows.
     fn flush(&self, domain: &Domain) -> Result<Started, FlushError>;
 
+    /// Forgets that a primary was away, so that the next drain goes at full pace; the store forgets its part by itself.
+    fn forget_outage(&self, _domain: &Domain) {}
+
     /// Looks up where a domain's mail would go now; `None` is "not held here". The stop is filled in by who asks.
     fn route<'a>(&'a self, _domain: &'a Domain) -> BoxFuture<'a, Option<RouteReport>> {
         Box::pin(async { None })

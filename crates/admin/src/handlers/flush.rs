@@ -80,7 +80,12 @@ async fn run(
 async fn begin(shared: &Shared, peer: Peer, domain: &Domain, reset: bool) -> Result<Started, String> {
     let reset_first = async { if reset { shared.store.reset_retries(domain).await } else { Ok(()) } };
     let outcome = match reset_first.await {
-        Ok(()) => shared.operations.flush(domain),
+        Ok(()) => {
+            if reset {
+                shared.operations.forget_outage(domain);
+            }
+            shared.operations.flush(domain)
+        }
         Err(error) => Err(FlushError::Store(error)),
     };
     let outcome = outcome.map_err(|error| match error {

@@ -8,5 +8,6 @@ mod drains;
 mod embedded;
 mod entries;
 mod messages;
+mod metrics;
 mod server;
 mod support;

@@ -31,7 +31,7 @@ pub(super) fn line(text: &str) -> String {
 
 /// When something that is done now and then was done last.
 #[derive(Default)]
-struct Last {
+pub(super) struct Last {
     certificate: Option<UnixMillis>,
     saved: Option<UnixMillis>,
     /// The store took no letter.
@@ -179,7 +179,7 @@ impl Alarms {
     }
 
     /// Posts what is due. A store that takes none now is asked again in a while.
-    async fn write_letters(&self, attached: &Attached, last: &mut Last, now: UnixMillis) {
+    pub(super) async fn write_letters(&self, attached: &Attached, last: &mut Last, now: UnixMillis) {
         if last.refused.is_some_and(|refused| !is_due(Some(refused), now, LETTERS_PAUSE)) {
             return;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_admin::{DomainPolicy, Metrics, Operations};
 use restante_api::AlarmView;
+use restante_delivery::Returns;
 use restante_queue::Started;
 use restante_server::Server;
 use restante_turn::{FlushError, TurnDesk};
@@ -54,6 +55,8 @@ pub(super) struct Office {
     pub(super) server: Arc<Server>,
     /// What is wrong.
     pub(super) alarms: Alarms,
+    /// What is known of the primaries.
+    pub(super) returns: Returns,
 }
 
 fn shown(name: &Domain, policy: &Policy) -> DomainPolicy {
@@ -77,6 +80,10 @@ impl Operations for Office {
 
     fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
         self.desk.flush(domain)
+    }
+
+    fn forget_outage(&self, domain: &Domain) {
+        self.returns.reset(domain);
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -118,6 +118,7 @@ impl House {
             desk: desk.clone(),
             server: server.clone(),
             alarms: alarms.clone(),
+            returns: delivery.returns(),
         };
         let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
         alarms.attach(store.clone(), PostRoom::new(store.clone(), routes.clone(), clock()));
