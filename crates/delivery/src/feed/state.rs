@@ -294,7 +294,7 @@ impl State {
                 Outcome::Deferred { reply, .. } => Some(reply),
                 Outcome::Delivered | Outcome::Failed { .. } => None,
             });
-            self.put_off = replies.last().cloned();
+            self.put_off = replies.cloned().next_back();
             self.ended = true;
         }
     }

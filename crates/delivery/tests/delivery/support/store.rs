@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use restante_queue::{
-    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress, DrainReport,
-    DrainRequest, DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder, LeaseAnswer,
-    ListPage, NewMessage, Outcome, Pauses, QueueStore, Receipt, RecipientStatus, Scope, Settlement, Started, StoreError, Work,
+    Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress,
+    DrainReport, DrainRequest, DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder,
+    LeaseAnswer, ListPage, NewMessage, Outcome, Pauses, QueueStore, Receipt, RecipientStatus, Scope,
+    Settlement, Started, StoreError, Work,
 };
 use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, Reply, UnixMillis, Vouched};
 use tokio::sync::mpsc;
@@ -418,11 +419,14 @@ impl QueueStore for FakeStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut inside = self.inside();
-        let refused =
-            |row: &Row| row.states.contains(&DeliveryState::Failed) || row.states.contains(&DeliveryState::Expired);
-        let rows = inside.queue(domain).rows.iter().filter(|(id, row)| {
-            after.is_none_or(|after| **id > after) && refused(row)
-        });
+        let refused = |row: &Row| {
+            row.states.contains(&DeliveryState::Failed) || row.states.contains(&DeliveryState::Expired)
+        };
+        let rows = inside
+            .queue(domain)
+            .rows
+            .iter()
+            .filter(|(id, row)| after.is_none_or(|after| **id > after) && refused(row));
         Ok(rows.take(limit).map(|(id, row)| row.entry(domain, *id)).collect())
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_delivery::{
-    Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode,
-    NextHop, News, NoRequesters, Requesters, Witness,
+    Carrier, Clock, Courier, Delivery, DeliveryParts, DeliverySettings, DomainDelivery, Lookup, Mode, News,
+    NextHop, NoRequesters, Requesters, Witness,
 };
 use restante_queue::{DrainCause, QueueStore};
 use restante_types::{
