@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use restante_types::Domain;
+
 /// Attributes that a server says it takes in its answer to EHLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes(u8);
@@ -52,6 +54,15 @@ impl Origin {
     /// is said to be unavailable, and the next hop looks it up or does without.
     pub(crate) fn xclient(&self, takes: Attributes) -> String {
         line("XCLIENT", takes, &self.pairs(&["NAME", "ADDR", "PROTO", "HELO"]))
+    }
+
+    /// The name for EHLO in its name: what it called itself, if that can be said; else ours.
+    pub(crate) fn hello(&self, ours: &Domain) -> String {
+        let literal = self.helo.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = literal.map(|literal| literal.strip_prefix("IPv6:").unwrap_or(literal));
+        let can_be_said = Domain::parse(&self.helo).is_ok()
+            || address.is_some_and(|address| address.parse::<IpAddr>().is_ok());
+        if can_be_said { self.helo.clone() } else { ours.to_string() }
     }
 
     /// [xforward-command] The commands that tell it for the next hop's log, one or two: together they would be too long
@@ -144,6 +155,22 @@ mod tests {
         );
         assert_eq!(origin("192.0.2.1", "c").xforward(takes("ADDR")), ["XFORWARD ADDR=192.0.2.1"]);
         assert!(origin("192.0.2.1", "c").xforward(Attributes::default()).is_empty());
+    }
+
+    #[test]
+    fn ehlo_says_what_can_be_said() {
+        let ours: Domain = "mx2.example.net".parse().unwrap();
+        for (helo, said) in [
+            ("client.example", "client.example"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+            ("", "mx2.example.net"),
+            ("[x]", "mx2.example.net"),
+            ("a b", "mx2.example.net"),
+            ("a\r\nMAIL FROM:<>", "mx2.example.net"),
+        ] {
+            assert_eq!(origin("192.0.2.1", helo).hello(&ours), said, "{helo:?}");
+        }
     }
 
     /// A name that is no name forges neither another attribute nor another command.

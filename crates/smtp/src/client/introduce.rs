@@ -19,7 +19,7 @@ impl ClientSession {
             return false;
         }
         self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Open(pipeline) => Phase::Introducing(pipeline),
+            Phase::Open(pipeline) => Phase::Introducing(pipeline, origin.hello(&self.config.hostname)),
             other => other,
         };
         self.activity = now;
@@ -27,15 +27,16 @@ impl ClientSession {
         true
     }
 
-    /// [xclient-again] 220 puts everything back to where it was after the greeting: EHLO comes again, and what it offers may be different.
+    /// [xclient-again] 220 puts everything back to where it was after the greeting: EHLO comes again, in the client's name (it would
+    /// overwrite the attribute), and what it offers may be different.
     pub(super) fn handle_introduction(&mut self, reply: Reply) {
         match (reply.severity(), std::mem::replace(&mut self.phase, Phase::Ended)) {
-            (Severity::Completed, Phase::Introducing(_)) => {
+            (Severity::Completed, Phase::Introducing(_, name)) => {
                 self.phase = Phase::Hello;
-                self.wire.say(Stage::Ehlo, &format!("EHLO {}", self.config.hostname));
+                self.wire.say(Stage::Ehlo, &format!("EHLO {name}"));
             }
             // [xclient-refused]
-            (Severity::Transient | Severity::Permanent, Phase::Introducing(pipeline)) => {
+            (Severity::Transient | Severity::Permanent, Phase::Introducing(pipeline, _)) => {
                 self.phase = Phase::Open(pipeline);
                 self.events.push_back(ClientEvent::IntroductionRefused(reply));
             }

@@ -70,8 +70,8 @@ enum Phase {
     Spent,
     /// 250 to ATRN or TURN came; nothing may come any more.
     Turned,
-    /// XCLIENT is out; where it is granted, EHLO comes again.
-    Introducing(Pipeline),
+    /// XCLIENT is out; where it is granted, EHLO comes again with this name.
+    Introducing(Pipeline, String),
     /// QUIT is out; then it ends as it says.
     Quitting(End),
     /// Over.

@@ -95,8 +95,8 @@ impl Lines {
             return self.keep(Speaker::Server, &format!("{} …", reply.code.get()));
         }
         self.keep(Speaker::Server, &reply.to_string());
-        let mail =
-            stage.filter(|stage| matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data | Stage::Content));
+        let mail = stage
+            .filter(|stage| matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data | Stage::Content));
         if let Some(stage) = mail.filter(|_| refused && self.rest.is_none()) {
             self.rest = Some(TRANSCRIPT_BEHIND);
             self.refusal = Some((stage, reply.to_string()));
