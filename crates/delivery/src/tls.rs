@@ -24,7 +24,7 @@ use restante_types::Domain;
 
 use crate::Clock;
 use crate::resolve::Lookup;
-use crate::route::Hop;
+use crate::route::{self, Hop};
 use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy, TlsTrust};
 
 pub use demand::{Demand, Unmet};
@@ -177,6 +177,8 @@ impl TlsPolicies {
 
     async fn mta_sts(&self, domain: &Domain, delivery: &DomainDelivery, hop: &Hop) -> Result<Demand, Unmet> {
         let lookup = self.lookup_for(delivery)?;
+        // [8461-3.4] The policy is that of the domain whose mail it is, wherever its configuration sends it.
+        // [8461-5-absent] Without one the mail waits: whoever demands MTA-STS of a domain counts on its policy.
         let found = self.sts.current(domain, &lookup, (self.clock)()).await;
         let known = found.map_err(|why| Unmet::policy(format!("no MTA-STS policy of {domain}: {why}")))?;
         let (id, name) = (&known.id, named(None, hop));
@@ -212,13 +214,9 @@ impl TlsPolicies {
         }
     }
 
-    /// The domain's own DNS servers where it has any.
+    /// The questions of a domain, as its route asks them.
     fn lookup_for(&self, delivery: &DomainDelivery) -> Result<Arc<dyn Lookup>, Unmet> {
-        if delivery.resolvers.is_empty() {
-            return Ok(self.lookup.clone());
-        }
-        let own = self.lookup.with_servers(&delivery.resolvers);
-        own.ok_or_else(|| Unmet::policy("the domain's own DNS servers cannot be asked".to_owned()))
+        route::lookup_for(&self.lookup, Some(delivery)).map_err(|why| Unmet::policy(why.to_string()))
     }
 }
 

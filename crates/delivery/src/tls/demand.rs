@@ -52,8 +52,9 @@ impl Demand {
         &self.trust
     }
 
-    /// What we ask for in the handshake, and what its certificate must be for.
-    pub(crate) const fn name(&self) -> &ServerName<'static> {
+    /// What we ask for in the handshake (SNI), and what the certificate must be for where a name is looked at.
+    #[must_use]
+    pub const fn name(&self) -> &ServerName<'static> {
         &self.name
     }
 

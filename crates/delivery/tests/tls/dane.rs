@@ -173,6 +173,7 @@ async fn the_domain_whose_mail_it_is_may_stand_in_the_certificate() {
     let policies = TlsPolicies::offline(Arc::new(|| UnixMillis::EPOCH));
     let client = policies.client(&demand, &restante_delivery::TlsTrust::default()).unwrap();
     let name = ServerName::try_from("end.example.net").unwrap();
+    assert_eq!(*demand.name(), name);
     for good in ["end.example.net", "example.org", "real.example.net"] {
         let shown = top.issue(&[good], Valid::Now);
         assert!(crate::primary::shake(&shown, &client, name.clone()).await, "{good}");

@@ -9,6 +9,7 @@ mod client_certificate;
 mod dane;
 mod fetch;
 mod house;
+mod journal;
 mod mta_sts;
 mod opportunity;
 mod primary;

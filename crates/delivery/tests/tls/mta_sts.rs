@@ -1,4 +1,4 @@
-//! [8461-4.1] [8461-4.2] [8461-5-enforce] [8461-5-testing] [8461-5-none] [8461-5-absent] MTA-STS, met and not met.
+//! [8461-3.4] [8461-4.1] [8461-4.2] [8461-5-enforce] [8461-5-testing] [8461-5-none] [8461-5-absent] MTA-STS, met and not met.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use restante_types::{Domain, UnixMillis};
 
 use crate::chain::{Authority, Valid};
 use crate::house::{HOST, MESSAGES, World, deferred, delivered, domain, drain, to_address, to_host};
+use crate::journal::Journal;
 use crate::primary::{Manner, Primary};
 use crate::zone::Zone;
 
@@ -103,6 +104,7 @@ async fn a_host_that_is_not_listed_is_left_out() {
 /// [8461-5-testing] [8461-5-none]
 #[tokio::test]
 async fn testing_and_none_keep_nothing() {
+    let journal = Journal::open();
     let authority = Authority::new("system");
     for mode in ["testing", "none"] {
         let bad = Authority::new("theirs").issue(&["elsewhere.example"], Valid::Past);
@@ -114,6 +116,9 @@ async fn testing_and_none_keep_nothing() {
             drain(to_host(&clear, TlsPolicy::MtaSts), &world(&authority, mode, &["mx.example"])).await;
         assert_eq!((waiting, clear.taken()), (0, (MESSAGES, 0)), "{why}");
     }
+    // What would be left out by the policy that is tested: once for each of the two drains.
+    let told = journal.about("sts_testing");
+    assert!(told.len() == 2 && told[0].contains("does not list mail.example.org"), "{told:?}");
 }
 
 /// [8461-5-absent] The domain has none, or it cannot be had: whoever asked for MTA-STS counts on one.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::chain::{Authority, Shown, Valid};
 use crate::house::{HOST, MESSAGES, World, deferred, drain, to_address, to_host, trusting};
+use crate::journal::Journal;
 use crate::mta_sts::{Web, policy};
 use crate::primary::{Manner, Primary};
 use crate::zone::{Zone, tlsa};
@@ -54,6 +55,7 @@ async fn without_starttls_nothing_goes_where_it_is_demanded() {
 async fn opportunistic_goes_in_clear_once_but_not_where_somebody_talks_early() {
     let authority = Authority::new("ours");
     let Scene { world, shown } = scene(&authority);
+    let journal = Journal::open();
     for (manner, connections) in
         [(Manner::Missing, 1), (Manner::Refused, 1), (Manner::Broken, 2), (Manner::Hangs, 2)]
     {
@@ -62,6 +64,9 @@ async fn opportunistic_goes_in_clear_once_but_not_where_somebody_talks_early() {
         assert_eq!((waiting, primary.taken()), (0, (MESSAGES, 0)), "{manner:?}: {why}");
         assert_eq!(primary.seen().len(), connections, "{manner:?}");
     }
+    let told = journal.about("tls_failed");
+    assert_eq!(told.iter().filter(|line| line.contains("again_in_clear=true")).count(), 2, "{told:?}");
+    assert_eq!(told.len(), 2);
     let primary = Primary::start(Manner::Injected, &shown);
     let why = deferred(to_host(&primary, TlsPolicy::Opportunistic), &world, &primary).await;
     assert!(why.contains("between the answer to STARTTLS and the start of TLS"), "{why}");

@@ -12,6 +12,7 @@ use restante_delivery::{
 use restante_types::{DomainMap, UnixMillis};
 
 use crate::house::{HOST, domain};
+use crate::journal::Journal;
 use crate::mta_sts::{Web, policy};
 use crate::zone::Zone;
 
@@ -157,6 +158,25 @@ async fn a_web_server_with_trouble_is_left_alone() {
     scene.web.says(Some(&policy("enforce", &[HOST])));
     scene.pass(Duration::from_secs(301));
     scene.enforces("a").await;
+}
+
+/// [8461-3.3-alert] With the time that is left, for as long as something is kept.
+#[tokio::test]
+async fn a_renewal_that_fails_is_told() {
+    let (journal, scene) = (Journal::open(), Scene::new(None));
+    scene.enforces("a").await;
+    assert!(journal.about("sts_policy")[0].contains("id=\"a\" mode=enforce renewed=false"));
+    scene.web.says(None);
+    scene.pass(2 * DAY);
+    scene.enforces("a").await;
+    let told = journal.about("sts_renewal_failed");
+    let left = format!("seconds={}", 5 * 24 * 3600);
+    assert!(told.len() == 1 && told[0].contains("HTTP status 503") && told[0].contains(&left), "{told:?}");
+    scene.web.says(Some(&policy("enforce", &[HOST])));
+    scene.pass(HOUR);
+    scene.enforces("a").await;
+    assert!(journal.about("sts_policy")[1].contains("renewed=true"));
+    assert_eq!(journal.about("sts_renewal_failed").len(), 1);
 }
 
 #[tokio::test]
