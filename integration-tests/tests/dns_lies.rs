@@ -65,9 +65,11 @@ fn liar(truth: Truth, lie: Arc<Lie>) -> SocketAddr {
 fn zones() -> Vec<Zone> {
     let tlsa = "TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let records = format!("mx A 192.0.2.1\n_25._tcp.mx {tlsa}\naaa A 192.0.2.2\nzzz A 192.0.2.3\n");
+    // Signed by an algorithm that nobody knows, which counts as not signed.
+    let odd = format!("odd NS ns.odd\nns.odd A 127.0.0.1\nodd DS 12345 253 2 {}\n", "ab".repeat(32));
     let mut zones = Vec::new();
     for (parent, signing) in [("org", Signing::OptOut), ("net", Signing::Nsec)] {
-        zones.push(Zone::new(parent, signing, ""));
+        zones.push(Zone::new(parent, signing, &odd));
         for (child, signing) in
             [("victim", Signing::Nsec), ("three", Signing::Nsec3), ("evil", Signing::Unsigned)]
         {
@@ -278,6 +280,14 @@ async fn a_zone_cannot_be_talked_out_of_its_signatures() {
         empty(answer, ResponseCode::NoError);
         answer.answers = truth.ask(&format!("{other}.{top}"), RecordType::DS).answers;
     });
-    let lies = [bare, denied_beside, insecure_beside, of_another];
+    let of_unknown_algorithm = about_ds(|truth, zone, answer| {
+        let top = zone.split_once('.').unwrap().1;
+        let owner = answer.queries[0].name().clone();
+        empty(answer, ResponseCode::NoError);
+        let cname = hickory_resolver::proto::rr::rdata::CNAME(name(&format!("odd.{top}")));
+        answer.answers = vec![Record::from_rdata(owner, 60, RData::CNAME(cname))];
+        answer.answers.extend(truth.ask(&format!("odd.{top}"), RecordType::DS).answers);
+    });
+    let lies = [bare, denied_beside, insecure_beside, of_another, of_unknown_algorithm];
     nobody_is_deceived("a_zone_cannot_be_talked_out_of_its_signatures", &lies).await;
 }
