@@ -87,6 +87,7 @@ impl Delivery {
         let book_keeper = tokio::spawn(book.clone().keep(lookup.clone(), wanted));
         let requests = store.watch();
         let post_room = PostRoom::new(store.clone(), settings.clone(), clock.clone());
+        let post_room = post_room.with_witness(witness.clone());
         let (asked, told) = (lookup.clone(), settings.clone());
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let why = WhyBook::default();

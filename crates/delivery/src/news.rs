@@ -37,6 +37,9 @@ pub enum News {
 pub trait Witness: Send + Sync + 'static {
     /// Something changed.
     fn tell(&self, news: News);
+
+    /// A notice of this kind (`failed`, `delayed`, `relayed`) was queued, or is `dead`: kept for the domain's owner.
+    fn notice(&self, _kind: &'static str, _dead: bool) {}
 }
 
 /// Nobody wants to know.

@@ -215,6 +215,7 @@ impl Notifier {
         if !dead.is_empty() {
             self.conclude(entry, &dead, Conclusion::Dead).await?;
             events::dead_letter(&entry.key, dead.len(), entry.vouched);
+            self.clerk.post.witness.notice(Kind::Failed.action(), true);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use restante_types::{
 
 use super::letter::{Letter, Sender};
 use crate::Clock;
+use crate::news::{Nobody, Witness};
 use crate::settings::{DeliverySettings, Mode};
 
 /// Why mail of our own was not taken.
@@ -34,6 +35,7 @@ pub struct PostRoom {
     pub(super) store: Arc<dyn QueueStore>,
     pub(super) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(super) clock: Clock,
+    pub(super) witness: Arc<dyn Witness>,
 }
 
 /// A message of our own, written.
@@ -50,7 +52,14 @@ impl PostRoom {
     /// For a store and settings.
     #[must_use]
     pub fn new(store: Arc<dyn QueueStore>, settings: Arc<ArcSwap<DeliverySettings>>, clock: Clock) -> Self {
-        Self { store, settings, clock }
+        Self { store, settings, clock, witness: Arc::new(Nobody) }
+    }
+
+    /// Tells this one of every notice.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = witness;
+        self
     }
 
     /// Queues a letter. It comes from `<>`, so nothing is ever said about it to anybody.

@@ -71,6 +71,7 @@ impl Draft<'_> {
         let notice = report.write();
         let (to, content, body) = (self.to.clone(), notice.content, notice.body);
         room.hand_in(settings, Written { id, to, content, body, dead: self.dead }, self.now).await?;
+        room.witness.notice(self.kind.action(), self.dead);
         Ok(id)
     }
 }

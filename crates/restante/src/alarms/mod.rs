@@ -211,6 +211,10 @@ impl Witness for Alarms {
         lock(&self.0.news).insert((sort, domain.clone()), news);
         self.0.bell.notify_one();
     }
+
+    fn notice(&self, kind: &'static str, dead: bool) {
+        self.0.metrics.notice(kind, if dead { "dead" } else { "queued" });
+    }
 }
 
 impl Ledger for Alarms {

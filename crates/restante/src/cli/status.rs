@@ -17,7 +17,7 @@ use super::table::{Column, Rows};
 /// domain, everything that is known about that domain.
 ///
 /// Parked messages (failed, expired, misrouted, damaged, dead) do not wait, so they are not counted as messages; they
-/// show in a column of their own.
+/// show in a column of their own. Alarms that are open and want somebody to act stand first in the last column.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante status
@@ -111,8 +111,19 @@ fn cells(status: &DomainStatus, output: &Output) -> [String; 9] {
     ]
 }
 
-/// What is the matter with it: a running drain, a stop, or how the last drain went.
+/// What is the matter with it: the alarms that somebody should act on; a running drain, a stop, or how the last drain went.
 fn state(status: &DomainStatus, output: &Output) -> String {
+    let warnings =
+        status.alarms.iter().filter(|alarm| alarm.warning).map(|alarm| safe(&alarm.event).to_string());
+    let warnings: Vec<String> = warnings.collect();
+    match (warnings.is_empty(), doing(status, output)) {
+        (true, doing) => doing,
+        (false, doing) if doing == NOTHING => warnings.join(", "),
+        (false, doing) => format!("{}; {doing}", warnings.join(", ")),
+    }
+}
+
+fn doing(status: &DomainStatus, output: &Output) -> String {
     if let Some(drain) = &status.draining {
         return format!("draining ({}): {} delivered", safe(&drain.cause), number(drain.delivered));
     }
@@ -153,6 +164,10 @@ fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
             output.line("retention     paused: its mail gets no older")?;
         }
     }
+    for alarm in &status.alarms {
+        output.line(&format!("alarm         {}, since {}", safe(&alarm.event), clock.exact(alarm.since)))?;
+        output.line(&format!("              {}", safe(&alarm.detail)))?;
+    }
     if let Some(drain) = &status.draining {
         let counts = counts(drain.delivered, drain.deferred, drain.failed);
         output.line(&format!(
@@ -178,7 +193,7 @@ pub(crate) fn counts(delivered: u64, deferred: u64, failed: u64) -> String {
 mod tests {
     use super::*;
     use crate::cli::output::Shared;
-    use restante_api::{HoldView, LastDrainView};
+    use restante_api::{AlarmView, HoldView, LastDrainView};
     use restante_types::DeliveryState;
 
     fn example() -> DomainStatus {
@@ -242,6 +257,31 @@ example.com  on-demand         0     0 B  -                          -          
 2 domains                  1,234  5.6 MB                                          4
 ";
         assert_eq!(shared.text(), expected);
+    }
+
+    #[test]
+    fn open_alarms_stand_first() {
+        let alarm = |event: &str, warning| AlarmView {
+            event: event.to_owned(),
+            domain: Some("example.org".parse().unwrap()),
+            since: "2026-01-31T09:00:00Z".parse().unwrap(),
+            detail: "no \u{7}route".to_owned(),
+            warning,
+        };
+        let alarms = vec![alarm("primary-down", true), alarm("uncollected", true), alarm("mail-held", false)];
+        let status = DomainStatus { alarms, ..example() };
+        let (shared, mut output) = output();
+        assert_eq!(
+            state(&status, &output),
+            "primary-down, uncollected; drained 3h ago: delivered \\u{1b}[31mall"
+        );
+        assert_eq!(
+            state(&DomainStatus { last_drain: None, ..status.clone() }, &output),
+            "primary-down, uncollected"
+        );
+        detail(&status, &mut output).unwrap();
+        let expected = "alarm         mail-held, since 2026-01-31 09:00:00 +00:00 (3h ago)\n              no \\u{7}route\n";
+        assert!(shared.text().contains(expected), "{}", shared.text());
     }
 
     #[test]

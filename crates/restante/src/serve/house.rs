@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
 use restante_delivery::{
-    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, PostRoom, PrimaryBook,
-    SystemLookup, TlsParts, TlsPolicies,
+    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, PrimaryBook, SystemLookup,
+    TlsParts, TlsPolicies,
 };
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
@@ -121,7 +121,7 @@ impl House {
             returns: delivery.returns(),
         };
         let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
-        alarms.attach(store.clone(), PostRoom::new(store.clone(), routes.clone(), clock()));
+        alarms.attach(store.clone(), delivery.post_room());
         let house = Self {
             store,
             desk,
