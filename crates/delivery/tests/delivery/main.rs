@@ -15,4 +15,5 @@ mod schedule;
 mod shutdown;
 mod support;
 mod turned;
+mod ways;
 mod wire;
