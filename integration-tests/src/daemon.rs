@@ -126,6 +126,10 @@ impl Daemon {
             options.tables,
         )
         .expect("a string takes what is written");
+        // Nobody asks the world outside: the answer of a port where nobody is comes at once.
+        if !options.tables.contains("[dns]") {
+            text.push_str("[dns]\nservers = [\"127.0.0.1:9\"]\n");
+        }
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
 

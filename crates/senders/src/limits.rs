@@ -14,7 +14,7 @@ pub const LOOKUPS_KEPT: u64 = 4096;
 pub const WAIT_AT_END: Duration = Duration::from_secs(5);
 
 /// Questions without an answer, one after the other, from which on the DNS is taken to be away.
-pub const CIRCUIT_FAILURES: u32 = 8;
+pub const CIRCUIT_FAILURES: u32 = 5;
 /// How long it is then not asked: every message meanwhile would wait for nothing.
 pub const CIRCUIT_REST: Duration = Duration::from_secs(30);
 
