@@ -247,14 +247,30 @@ async fn the_names_for_dane_follow_the_aliases_that_are_proven() {
     let lookup = asking(&dns, dns.resolver());
     let by_alias = lookup.tlsa(&domain("mx10.example.com"), 25).await.unwrap();
     assert!(by_alias.secure, "a TLSA record may stand behind an alias");
-    // A pinned host is as good as a proven MX.
+    // [7672-2.2.2-pinned] A pinned host is as good as a proven MX.
     let pinned = route(&dns, "example.org", TlsPolicy::Dane, "mx15.example.com:2525").await.unwrap();
     assert_eq!(names(&pinned.hops[0].tlsa_bases), ["mxbackup.example.com", "mx15.example.com"]);
     assert_eq!(names(&pinned.hops[0].references), ["mx15.example.com"]);
-    // Nobody else's route depends on proof, or claims it.
+    // [7672-2.1.1-need] Nobody else's route depends on proof, or claims it.
     let plain = route(&dns, "exchange.example.org", TlsPolicy::Require, "mx").await.unwrap();
     assert!(!plain.secure && plain.hops.iter().all(|hop| !hop.secure && hop.tlsa_bases.is_empty()));
     assert_eq!(plain.hops.len(), 4);
+}
+
+#[tokio::test]
+async fn an_alias_by_dname_is_followed_but_not_proven() {
+    if !have("an_alias_by_dname_is_followed_but_not_proven", DNS_PEERS) {
+        return;
+    }
+    // [7672-2.1.3-dname]
+    let records = "old DNAME new\nhost.new MX 10 mx\nhost.new A 192.0.2.8\nmx A 192.0.2.1\n";
+    let dns = Dns::start(&[Zone::new("moved", Signing::Nsec, records)]);
+    for (by, plain) in &both(&dns) {
+        let found = plain.mx(&domain("host.old.moved")).await.unwrap();
+        assert_eq!(found.name, domain("host.new.moved"), "{by}");
+        let proven = plain.proving().unwrap().mx(&domain("host.old.moved")).await;
+        assert!(matches!(proven, Err(LookupError::Bogus(_))), "{by}: {proven:?}");
+    }
 }
 
 #[tokio::test]

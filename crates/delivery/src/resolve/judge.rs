@@ -30,8 +30,11 @@ pub(super) enum Said {
     },
 }
 
-/// Judges the response to a question for `kind` records of `name`. With `proven`, what is neither proven nor known to
-/// be unsigned is bogus.
+/// Judges the response to a question for `kind` records of `name`.
+///
+/// With `proven`: [7672-2.1.1-insecure] what is known to be unsigned is an answer like any other, only not secure;
+/// [7672-2.1.1-bogus] what is neither that nor proven (bogus or indeterminate) is no answer. [7672-2.1.3-dname] So is an
+/// alias that a DNAME record makes: the CNAME record that comes with it has no signature of its own.
 pub(super) fn judge(
     name: &Name,
     kind: RecordType,

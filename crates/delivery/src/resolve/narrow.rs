@@ -1,6 +1,6 @@
 //! Only what answers the question gets through: the step between the wire and whoever judges an answer.
 //!
-//! A response may hold anything. What is about other names is dropped before DNSSEC is looked at: the validator takes
+//! [7672-2.1.1-denial] A response may hold anything. What is about other names is dropped before DNSSEC is looked at: the validator takes
 //! a response whose authority records all lie in unsigned zones for a believable denial, and looks at DS records
 //! without their names, so that records of a zone elsewhere must not stand beside it. Aliases are followed one step
 //! at a time, each with a question of its own, and what a response says beyond its first alias is dropped too.

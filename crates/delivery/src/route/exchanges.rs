@@ -165,6 +165,7 @@ async fn list(lookup: &Arc<dyn Lookup>, domain: &Domain) -> Result<Listed, NoRou
             Ok(Listed { records, ttl: None, secure: false, names, implicit: true })
         }
         // [5321-5.1-nxdomain] a held domain that does not exist waits: its owner hired us to hold
+        // [7672-2.1.2-mx] and so does one whose MX records are bogus
         Err(error) => Err(later(domain, &error)),
     }
 }
