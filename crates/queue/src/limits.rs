@@ -67,8 +67,8 @@ pub(crate) const MAX_PAGE: usize = 1_000;
 /// Due times looked at before a drain goes through its entries in order of arrival instead.
 pub(crate) const DUE_TIMES_PER_PAGE: usize = 4_096;
 
-/// Ids accepted or ended last that are remembered, to recognise a repeated `accept` without the index, and one of a
-/// message that is gone already.
+/// Accepted ids that are remembered, to recognise a repeated `accept` without the index; and as many derived ids of
+/// messages that ended, in the index too, for whoever was killed between storing a notice and concluding its original.
 pub(crate) const RECENT_IDS: usize = 16_384;
 
 /// How long a request for a drain keeps its place in the watch channel before it may be made again: a reader that

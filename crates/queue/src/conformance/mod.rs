@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it is test code that other crates use too")]
 
 mod drains;
+mod holds;
 mod intake;
 pub mod model;
 mod operator;
 mod pages;
+mod reports;
 mod schedule;
 
 use std::future::Future;
@@ -109,6 +111,18 @@ where
     pages::pages_show_everything_once(fresh().await).await;
     pages::each_condition_of_the_filter_holds(fresh().await).await;
     pages::stats_come_in_pages(fresh().await).await;
+    reports::what_is_known_of_a_message_is_told(fresh().await).await;
+    reports::what_failed_is_listed_until_it_is_concluded(fresh().await).await;
+    reports::a_dead_letter_can_be_seen_sent_deleted_and_purged(fresh().await).await;
+    reports::what_is_stored_dead_is_sent_only_when_released(fresh().await).await;
+    reports::a_repeated_accept_stores_nothing_whatever_became_of_it(fresh().await).await;
+    reports::what_was_delivered_under_a_lease_that_is_over_counts(fresh().await).await;
+    holds::a_stop_with_an_end_says_when_it_is_over(fresh().await).await;
+    holds::mail_gets_no_older_while_its_clock_stands_still(fresh().await).await;
+    holds::pauses_that_nobody_lived_through_are_forgotten(fresh().await).await;
+    holds::nothing_parked_is_purged_while_its_domain_is_stopped(fresh().await).await;
+    holds::marks_are_kept_per_domain(fresh().await).await;
+    holds::the_queues_below_a_name_are_found(fresh().await).await;
     intake::a_closed_store_is_unavailable(fresh().await).await;
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use restante_types::{DeliveryState, Domain, UnixMillis};
 
 use super::{Subject, deferred, domain, key, reply};
-use crate::{Clock, EntryKey, Filter, HoldKind, HoldOrder, LeaseAnswer, Outcome, Scope, Settlement};
+use crate::{
+    Clock, Conclusion, EntryKey, Filter, HoldKind, HoldOrder, LeaseAnswer, Outcome, Scope, Settlement,
+};
 
 const DOMAINS: [&str; 3] = ["a.example", "a.example.org", "b.example"];
 const RECIPIENTS: [&str; 4] = ["x@a.example", "y@a.example", "x@a.example.org", "x@b.example"];
@@ -66,8 +68,8 @@ where
 {
     let mut model = Model::default();
     for step in steps {
-        let argument = step / 16;
-        match step % 16 {
+        let argument = step / 17;
+        match step % 17 {
             0..=3 => model.accept(&subject, argument).await,
             4..=6 => model.drain(&subject, argument).await,
             7 => model.hold(&subject, argument).await,
@@ -78,6 +80,7 @@ where
             12 => subject.clock.pass(HOUR * (argument % 5)),
             13 => model.expire(&subject, argument).await,
             14 => model.purge(&subject, argument).await,
+            15 => model.conclude(&subject, argument).await,
             _ => {
                 let how = [Reopen::Clean, Reopen::Dropped, Reopen::IndexLost][argument as usize % 3];
                 subject = reopen(subject, how).await;
@@ -87,7 +90,12 @@ where
             }
         }
         model.compare(&subject).await;
+        model.compare_unreported(&subject).await;
     }
+}
+
+fn is_unreported((state, deleted): &(DeliveryState, bool)) -> bool {
+    matches!(state, DeliveryState::Failed | DeliveryState::Expired) && !deleted
 }
 
 impl Model {
@@ -109,18 +117,16 @@ impl Model {
             (0..4).filter(|bit| argument >> bit & 1 == 1).map(|bit| RECIPIENTS[bit]).collect();
         let chosen = if chosen.is_empty() { vec![RECIPIENTS[0]] } else { chosen };
         let content = vec![b'x'; argument as usize % 3000];
-        let message = subject.message(&chosen, &content).await;
-        for destination in &message.destinations {
+        let mut message = subject.message(&chosen, &content).await;
+        for (place, destination) in message.destinations.iter_mut().enumerate() {
+            destination.dead = argument >> (4 + place) & 3 == 3;
+            let state = if destination.dead { DeliveryState::Dead } else { DeliveryState::Queued };
             let entry = Modelled {
                 arrived: message.arrived,
                 size: content.len() as u64,
                 held: false,
-                parked: None,
-                recipients: destination
-                    .recipients
-                    .iter()
-                    .map(|index| (*index, (DeliveryState::Queued, false)))
-                    .collect(),
+                parked: destination.dead.then_some(message.arrived),
+                recipients: destination.recipients.iter().map(|index| (*index, (state, false))).collect(),
             };
             self.entries.insert(EntryKey { domain: destination.domain.clone(), id: message.id }, entry);
         }
@@ -181,7 +187,7 @@ impl Model {
             let entry = self.entries.get_mut(key).unwrap();
             let mut new = std::mem::take(&mut entry.held);
             for (state, _) in entry.recipients.values_mut().filter(|(_, deleted)| !deleted) {
-                if matches!(state, DeliveryState::Failed | DeliveryState::Expired) {
+                if matches!(state, DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Dead) {
                     (*state, new) = (DeliveryState::Queued, true);
                 }
             }
@@ -265,7 +271,9 @@ impl Model {
             key.domain == name
                 && match entry.state() {
                     Some(DeliveryState::Deleted) => since < deleted,
-                    Some(DeliveryState::Failed | DeliveryState::Expired) => since < parked && !entry.held,
+                    Some(DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Dead) => {
+                        since < parked && !entry.held && !self.held.contains(&name)
+                    }
                     _ => false,
                 }
         };
@@ -274,6 +282,41 @@ impl Model {
         self.entries.retain(|key, _| !gone.contains(key));
         let purged = subject.store.purge(&name, deleted, parked, 1000).await.unwrap();
         assert_eq!(purged.into_iter().collect::<BTreeSet<_>>(), gone);
+    }
+
+    async fn conclude(&mut self, subject: &Subject, argument: u32) {
+        let how = if argument & 1 == 0 { Conclusion::Reported } else { Conclusion::Dead };
+        let (keys, now) = (self.pick(argument / 2), subject.clock.wall());
+        let recipients: Vec<u16> = (0..4).filter(|index| argument >> (index + 3) & 1 == 1).collect();
+        for key in keys {
+            let entry = self.entries.get_mut(&key).unwrap();
+            let mut concluded = 0;
+            for (_, recipient) in entry.recipients.iter_mut().filter(|(index, _)| recipients.contains(index))
+            {
+                if is_unreported(recipient) {
+                    // Reported is as good as delivered: nothing is left of it.
+                    let to =
+                        [DeliveryState::Delivered, DeliveryState::Dead][usize::from(how == Conclusion::Dead)];
+                    (recipient.0, concluded) = (to, concluded + 1);
+                }
+            }
+            if concluded > 0 {
+                entry.parked = entry.parked.filter(|_| how == Conclusion::Reported);
+                entry.settle_down(now);
+            }
+            assert_eq!(subject.store.conclude(&key, &recipients, how).await.unwrap(), concluded);
+        }
+        self.entries.retain(|_, entry| entry.state().is_some());
+    }
+
+    async fn compare_unreported(&self, subject: &Subject) {
+        for name in DOMAINS.map(domain) {
+            let found = subject.store.unreported(&name, None, 1000).await.unwrap();
+            let found: Vec<_> = found.into_iter().map(|entry| entry.key).collect();
+            let unreported = |entry: &Modelled| entry.recipients.values().any(is_unreported);
+            let expected = self.entries.iter().filter(|(key, entry)| key.domain == name && unreported(entry));
+            assert_eq!(found, expected.map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        }
     }
 
     async fn compare(&self, subject: &Subject) {

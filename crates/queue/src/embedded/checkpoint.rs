@@ -37,8 +37,6 @@ pub(super) struct Clean {
     pub(super) counts: BTreeMap<Domain, Counts>,
     /// Segments of the log: if there are others at the next start, somebody removed one, and the index is compared.
     pub(super) segments: u64,
-    /// The ids that came, or ended, last.
-    pub(super) last: Vec<QueueId>,
 }
 
 impl Checkpoint {
@@ -82,7 +80,6 @@ mod tests {
             clean: Some(Clean {
                 counts: [("example.org".parse().unwrap(), Counts::default())].into(),
                 segments: 3,
-                last: vec![QueueId::MIN, QueueId::MAX],
             }),
         };
         checkpoint.save(dir.path()).unwrap();

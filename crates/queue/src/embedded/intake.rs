@@ -22,11 +22,13 @@ pub(super) struct Intake {
     books: Arc<Books>,
     desk: Arc<Desk>,
     minter: Mutex<Minter>,
+    /// Accepted.
     recent: Mutex<Recent>,
+    /// Ended.
+    ended: Mutex<Recent>,
 }
 
-/// The ids that were accepted, or whose entries ended, last: also a message that was delivered at once is recognised
-/// when it is handed in again.
+/// The last ids that came by.
 struct Recent {
     ids: HashSet<QueueId>,
     order: VecDeque<QueueId>,
@@ -65,10 +67,6 @@ impl Recent {
         true
     }
 
-    fn remember(&mut self, id: QueueId) {
-        self.add(id);
-    }
-
     fn knows(&self, id: QueueId) -> Known {
         match self.ids.contains(&id) {
             true => Known::Yes,
@@ -84,32 +82,32 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Intake {
     pub(super) fn new(books: Arc<Books>, desk: Arc<Desk>, newest: QueueId) -> Self {
-        let (minter, recent) = (Mutex::new(Minter::after(newest)), Mutex::default());
-        Self { books, desk, minter, recent }
+        let (minter, recent, ended) = (Mutex::new(Minter::after(newest)), Mutex::default(), Mutex::default());
+        Self { books, desk, minter, recent, ended }
     }
 
     pub(super) fn mint(&self, now: UnixMillis) -> QueueId {
         locked(&self.minter).mint(now)
     }
 
-    /// What the log said when it was opened: the greatest id in it, and those that came, or ended, last.
-    pub(super) fn opened(&self, newest: QueueId, last: &[QueueId]) {
+    /// The greatest id in the log when it was opened.
+    pub(super) fn opened(&self, newest: QueueId) {
         let mut minter = locked(&self.minter);
         minter.saw(newest);
-        let mut recent = locked(&self.recent);
-        recent.asked_up_to = minter.newest();
-        last.iter().for_each(|id| recent.remember(*id));
+        locked(&self.recent).asked_up_to = minter.newest();
     }
 
-    /// Messages of which an entry ended.
+    /// Messages that ended; those whose ids were derived may be handed in again.
     pub(super) fn ended(&self, ids: &[QueueId]) {
-        let mut recent = locked(&self.recent);
-        ids.iter().for_each(|id| recent.remember(*id));
+        let mut ended = locked(&self.ended);
+        for id in ids.iter().filter(|id| id.is_derived()) {
+            ended.add(*id);
+        }
     }
 
-    /// The ids that came, or ended, last.
-    pub(super) fn last(&self) -> Vec<QueueId> {
-        locked(&self.recent).order.iter().copied().collect()
+    pub(super) fn not_known_as_ended(&self, ids: &VecDeque<QueueId>) -> Vec<QueueId> {
+        let ended = locked(&self.ended);
+        ids.iter().filter(|id| !ended.ids.contains(id)).copied().collect()
     }
 
     pub(super) fn newest(&self) -> QueueId {
@@ -117,7 +115,10 @@ impl Intake {
     }
 
     fn knows(&self, id: QueueId) -> Known {
-        locked(&self.recent).knows(id)
+        match locked(&self.recent).knows(id) {
+            Known::Perhaps if locked(&self.ended).ids.contains(&id) => Known::Yes,
+            known => known,
+        }
     }
 
     /// Makes a group of messages visible, on the writer's thread, before anybody is told that they are stored.
@@ -150,11 +151,14 @@ impl Intake {
 fn entries_of(place: Place, message: &StoredMessage) -> impl Iterator<Item = (EntryKey, EntryValue)> {
     message.destinations.iter().map(move |destination| {
         let key = EntryKey { domain: destination.domain.clone(), id: message.id };
-        (key, entry_value(place, message, destination))
+        let mut entry = entry_value(place, message, destination);
+        entry.settle_down(message.arrived);
+        (key, entry)
     })
 }
 
-/// A record's entry for one of its destinations, before anything happened to it.
+/// A record's entry for one of its destinations, before anything happened to it; [`EntryValue::settle_down`] must
+/// follow.
 pub(super) fn entry_value(place: Place, message: &StoredMessage, destination: &Destination) -> EntryValue {
     // What was stored as dead stands in its record so; anything else that may stand there by now is adopted later.
     let dead = StateByte::new(DeliveryState::Dead);
@@ -165,7 +169,7 @@ pub(super) fn entry_value(place: Place, message: &StoredMessage, destination: &D
         attempts: 0,
         reply: None,
     };
-    let mut entry = EntryValue {
+    EntryValue {
         place,
         size: message.size,
         arrived: message.arrived,
@@ -178,9 +182,7 @@ pub(super) fn entry_value(place: Place, message: &StoredMessage, destination: &D
         note: None,
         recipients: destination.recipients.iter().map(recipient).collect(),
         replies: Vec::new(),
-    };
-    entry.settle_down(message.arrived);
-    entry
+    }
 }
 
 /// Every recipient has to be in exactly one destination: one that is in none would be lost.
@@ -228,7 +230,8 @@ impl Shared {
         done.await.map_err(|_| StoreError::Unavailable("the log is closed".to_owned()))?
     }
 
-    /// Whether the message was stored before: it is there, in whatever state, or is one of the last [`RECENT_IDS`].
+    /// Whether the message was stored before: it is there, in whatever state, or it is one of the last [`RECENT_IDS`]
+    /// that came or, with derived ids, ended.
     async fn knows(self: &Arc<Self>, message: &NewMessage) -> Result<bool, StoreError> {
         match self.intake.knows(message.id) {
             Known::Yes => return Ok(true),

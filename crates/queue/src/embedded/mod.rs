@@ -13,6 +13,7 @@ mod counts;
 mod desk;
 mod drains;
 mod edges;
+mod ended;
 mod intake;
 mod leases;
 mod notes;

@@ -11,6 +11,7 @@ use restante_types::QueueId;
 use super::books::{Books, Condition};
 use super::checkpoint::{Checkpoint, Clean};
 use super::desk::Desk;
+use super::ended::Ended;
 use super::intake::Intake;
 use super::notes::NotesFile;
 use super::options::{EmbeddedOptions, OpenError};
@@ -30,6 +31,7 @@ struct Found {
     /// `None`: nothing, the counts of the last close hold.
     plan: Option<Plan>,
     sequence: u64,
+    ended: Ended,
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
@@ -52,16 +54,17 @@ pub(super) fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError>
     let newest = checkpoint.as_ref().map_or(QueueId::MIN, |checkpoint| checkpoint.newest);
     let intake = Arc::new(Intake::new(Arc::clone(&books), Arc::clone(&desk), newest));
     let (log, report) = open_log(&options, &intake)?;
-    let clean = checkpoint.as_ref().and_then(|last| last.clean.as_ref());
-    intake.opened(report.newest.unwrap_or(QueueId::MIN), clean.map_or(&report.last, |clean| &clean.last));
-    let Found { index, plan, sequence } = find_index(&options, checkpoint.as_ref(), &log, &books)?;
+    intake.opened(report.newest.unwrap_or(QueueId::MIN));
+    let found = find_index(&options, checkpoint.as_ref(), &log, &books)?;
+    let Found { index, plan, sequence, ended } = found;
+    intake.ended(&ended.ids);
     mark_unclean(&data_dir, plan, checkpoint, sequence, &log, &intake)?;
     let index = Arc::new(index);
     let shared = Arc::new(Shared::new(books, desk, intake, log, Arc::clone(&index)));
     for record in &report.damaged {
         shared.found_damage(record.place, record.id, &record.what);
     }
-    let owner = Owner::new(Arc::clone(&shared), index, data_dir.clone(), sequence);
+    let owner = Owner::new(Arc::clone(&shared), index, data_dir.clone(), sequence, ended.next);
     let threads = start(&shared, owner, plan).map_err(io(&data_dir))?;
     Ok(EmbeddedStore { shared, data_dir, running: Mutex::new(Some(Running { threads, lock })) })
 }
@@ -121,7 +124,8 @@ fn find_index(
     }
     let index =
         Index::open(&dir, options.cache_bytes).map_err(|error| io(&dir)(std::io::Error::other(error)))?;
-    Ok(Found { index, plan: Some(Plan::Rebuild), sequence: checkpoint.map_or(0, |last| last.sequence) })
+    let sequence = checkpoint.map_or(0, |last| last.sequence);
+    Ok(Found { index, plan: Some(Plan::Rebuild), sequence, ended: Ended::default() })
 }
 
 /// An index that opens, is ours and is not an old copy; or why not.
@@ -141,6 +145,7 @@ fn take_existing(
     if sequence < last.sequence {
         return Err("it is older than the last checkpoint".to_owned());
     }
+    let ended = guarded(|| Ended::load(&index))?;
     let untouched = sequence == last.sequence && log.position() == last.position;
     if let Some(Clean { counts, segments, .. }) = last.clean.as_ref().filter(|_| untouched)
         && as_many(*segments, log.segments())
@@ -154,12 +159,16 @@ fn take_existing(
         }
         (state.condition, state.verified) = (Condition::Ready, true);
         events::store_opened(counts.len(), counts.values().map(super::counts::Counts::entries).sum());
-        return Ok(Found { index, plan: None, sequence });
+        return Ok(Found { index, plan: None, sequence, ended });
     }
-    let counted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| count(&index, books)));
-    let messages = counted.unwrap_or_else(|_| Err(IndexError("sled panicked while reading".to_owned())));
-    events::index_replaying(messages.map_err(|error| error.to_string())?);
-    Ok(Found { index, plan: Some(Plan::Replay(last.position)), sequence })
+    events::index_replaying(guarded(|| count(&index, books))?);
+    Ok(Found { index, plan: Some(Plan::Replay(last.position)), sequence, ended })
+}
+
+fn guarded<T>(read: impl FnOnce() -> Result<T, IndexError>) -> Result<T, String> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    let read = read.unwrap_or_else(|_| Err(IndexError("sled panicked while reading".to_owned())));
+    read.map_err(|error| error.to_string())
 }
 
 /// Whether the log has as many segments as when it was closed.

@@ -34,12 +34,20 @@ pub(super) struct Owner {
     changes: u64,
     /// When it was, on the monotonic clock.
     saved_at: Duration,
+    /// Of the next message noted as ended.
+    ended: u64,
 }
 
 impl Owner {
-    pub(super) fn new(shared: Arc<Shared>, index: Arc<Index>, data_dir: PathBuf, sequence: u64) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        index: Arc<Index>,
+        data_dir: PathBuf,
+        sequence: u64,
+        ended: u64,
+    ) -> Self {
         let saved_at = shared.books.clock.monotonic();
-        Self { shared, index, data_dir, sequence, applied: LogPosition::START, changes: 0, saved_at }
+        Self { shared, index, data_dir, sequence, applied: LogPosition::START, changes: 0, saved_at, ended }
     }
 
     pub(super) fn run(mut self) {
@@ -129,7 +137,7 @@ impl Owner {
 
     fn carry_out(&mut self, commands: Vec<Command>) -> Result<(), IndexError> {
         let shared = Arc::clone(&self.shared);
-        let mut turn = Turn::new(&self.index, &shared.log, &shared.books);
+        let mut turn = Turn::new(&self.index, &shared.log, &shared.books, self.ended);
         let answers: Vec<_> = commands.into_iter().map(|command| command(&mut turn)).collect();
         self.changes += turn.len() as u64;
         if turn.checkpoint {
@@ -139,6 +147,7 @@ impl Owner {
         let mut outcome = match turn.carry_out() {
             Ok(ended) => {
                 shared.intake.ended(&ended);
+                self.ended += ended.len() as u64;
                 Ok(())
             }
             Err(TurnError::Log(error)) => Err(error),
@@ -224,11 +233,11 @@ impl Owner {
 
     /// What the next start may rest on: only an index that was complete and compared is taken at its word.
     fn clean(&self, complete: bool) -> Option<Clean> {
-        let (segments, last) = (self.shared.log.segments(), self.shared.intake.last());
+        let segments = self.shared.log.segments();
         let state = self.shared.books.lock();
         let counts = state.domains.iter().map(|(domain, book)| (domain.clone(), book.counts.clone()));
         let counts = counts.filter(|(_, counts)| *counts != Counts::default());
-        (complete && state.verified).then(|| Clean { counts: counts.collect(), segments, last })
+        (complete && state.verified).then(|| Clean { counts: counts.collect(), segments })
     }
 }
 

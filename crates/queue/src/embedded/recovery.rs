@@ -5,7 +5,7 @@
 //! has a thread of its own; what it finds is judged by the owner thread, which reads a record again before it
 //! believes a difference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::entry::{Destination, EntryKey};
 use crate::error::StoreError;
 use crate::events;
 use crate::index::EntryValue;
-use crate::limits::{LIST_WORK, RECORDS_PER_CHECK};
+use crate::limits::{LIST_WORK, RECENT_IDS, RECORDS_PER_CHECK};
 use crate::log::{DamagedRecord, LogPosition, Place, Scanned, StoredMessage};
 
 /// What has to be done before, and after, the index is complete.
@@ -42,6 +42,8 @@ struct Walk {
     /// Live records per domain.
     live: HashMap<Domain, u64>,
     damaged: Vec<DamagedRecord>,
+    /// The last that are done and may be handed in again: the index may not know that they ended.
+    ended: VecDeque<QueueId>,
 }
 
 /// Runs in a thread of its own; `ready` is told when the index is complete.
@@ -124,6 +126,8 @@ impl Walk {
         let mut visit = |scanned| {
             match scanned {
                 Scanned::Damaged(record) => walk.damage(shared, record),
+                Scanned::Done(id) if show && id.is_derived() => walk.note_ended(id),
+                Scanned::Done(_) => {}
                 Scanned::Live { place, .. } if (place.segment, place.offset) >= (end.segment, end.offset) => {
                 }
                 Scanned::Live { place, message } => {
@@ -153,7 +157,19 @@ impl Walk {
             return Err(StoreError::Unavailable("the store is closed".to_owned()));
         }
         walk.check(shared, batch)?;
+        let ended = shared.intake.not_known_as_ended(&walk.ended);
+        shared.desk.ask_blocking(move |turn| {
+            turn.note_ended(ended);
+            Ok(())
+        })?;
         Ok(walk)
+    }
+
+    fn note_ended(&mut self, id: QueueId) {
+        if self.ended.len() == RECENT_IDS {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
     }
 
     fn damage(&mut self, shared: &Shared, record: DamagedRecord) {
@@ -238,6 +254,7 @@ fn check_record(
     }
     let mut entry = entry_value(place, &message, destination);
     entry.adopt(&message.states, now);
+    entry.settle_down(now);
     turn.insert(key, entry);
     Ok(true)
 }

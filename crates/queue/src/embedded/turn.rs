@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::books::Books;
 use super::counts::Stale;
 use super::edges;
+use super::ended;
 use super::leases::Tally;
 use crate::entry::EntryKey;
 use crate::error::StoreError;
@@ -39,11 +40,22 @@ pub(super) struct Turn<'a> {
     pub(super) checkpoint: bool,
     /// The index was compared with the log, or was closed in order.
     verified: bool,
+    /// Of the next message noted as ended.
+    ended: u64,
+    /// Messages that are known to have ended although no entry of theirs was changed.
+    ended_before: Vec<QueueId>,
 }
 
 struct Edit {
     before: Option<EntryValue>,
     after: Option<EntryValue>,
+}
+
+impl Edit {
+    /// Whether nothing is left of the entry.
+    fn is_end(&self) -> bool {
+        self.after.as_ref().is_none_or(|after| after.standing() == Standing::Done)
+    }
 }
 
 impl From<IndexError> for StoreError {
@@ -53,7 +65,7 @@ impl From<IndexError> for StoreError {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(index: &'a Index, log: &'a ContentLog, books: &'a Books) -> Self {
+    pub(super) fn new(index: &'a Index, log: &'a ContentLog, books: &'a Books, ended: u64) -> Self {
         let now = books.clock.wall();
         let verified = books.lock().verified;
         let (edits, tallies, copies) = Default::default();
@@ -68,6 +80,8 @@ impl<'a> Turn<'a> {
             save_notes: false,
             checkpoint: false,
             verified,
+            ended,
+            ended_before: Vec::new(),
         }
     }
 
@@ -129,6 +143,11 @@ impl<'a> Turn<'a> {
         self.copies.push((place, recipients));
     }
 
+    /// Notes messages whose entries the index never had, or has no longer.
+    pub(super) fn note_ended(&mut self, ids: Vec<QueueId>) {
+        self.ended_before.extend(ids);
+    }
+
     /// Counts outcomes for the drain under this lease.
     pub(super) fn count(&mut self, domain: &Domain, generation: u64, tally: Tally) {
         self.tallies.push((domain.clone(), generation, tally));
@@ -169,7 +188,7 @@ impl<'a> Turn<'a> {
         self.edits.len()
     }
 
-    /// Does everything that was planned, in the order that survives; returns the messages of which an entry ended.
+    /// Does everything that was planned, in the order that survives; returns the messages noted as ended.
     pub(super) fn carry_out(mut self) -> Result<Vec<QueueId>, TurnError> {
         self.edits.retain(|_, edit| edit.before != edit.after);
         let marks = self.marks();
@@ -180,18 +199,27 @@ impl<'a> Turn<'a> {
             done.blocking_recv().map_err(gone).and_then(|done| done).map_err(TurnError::Log)?;
         }
         let edits: Vec<_> = self.edits.iter().collect();
+        let mut ended = self.ended_before.clone();
+        if !ended.is_empty() {
+            let notes = (self.ended..).zip(&ended).flat_map(|(number, id)| ended::note(number, *id));
+            self.index.apply(notes.collect())?;
+        }
         for batch in edits.chunks(ENTRIES_PER_BATCH) {
             let changes =
                 batch.iter().flat_map(|(key, edit)| changes(key, edit.before.as_ref(), edit.after.as_ref()));
-            self.index.apply(changes.collect())?;
+            let mut changes: Vec<_> = changes.collect();
+            // With the entry's own change: either it is there, or it is known to have ended.
+            for (key, _) in batch.iter().filter(|(key, edit)| key.id.is_derived() && edit.is_end()) {
+                changes.extend(ended::note(self.ended + ended.len() as u64, key.id));
+                ended.push(key.id);
+            }
+            self.index.apply(changes)?;
         }
         self.update_books()?;
         for place in self.records_done() {
             self.log.forget(place);
         }
-        let is_done =
-            |edit: &Edit| edit.after.as_ref().is_some_and(|after| after.standing() == Standing::Done);
-        Ok(self.edits.iter().filter(|(_, edit)| is_done(edit)).map(|(key, _)| key.id).collect())
+        Ok(ended)
     }
 
     fn marks(&self) -> Vec<Mark> {

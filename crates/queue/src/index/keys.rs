@@ -10,6 +10,8 @@ use crate::entry::EntryKey;
 const TIMES: u8 = 1;
 /// Where the mark of the last checkpoint stands.
 pub(super) const CHECKPOINT: &[u8] = b"\0checkpoint";
+/// What the keys of messages that ended begin with.
+pub(crate) const ENDED: &[u8] = b"\0ended";
 const ID: usize = 16;
 
 /// What a time key says about its entry.
@@ -122,7 +124,7 @@ mod tests {
     fn the_key_spaces_do_not_touch() {
         let first = entry_key(&domain("0"), QueueId::MIN);
         let (Bound::Included(from), Bound::Unbounded) = entries_behind(None) else { panic!() };
-        assert!(from < first && from.as_slice() > CHECKPOINT);
+        assert!(from < first && from.as_slice() > ENDED && ENDED > CHECKPOINT);
         assert!(time_key(&domain("zz"), TimeKind::Parked, UnixMillis::MAX, QueueId::MAX) < from);
     }
 

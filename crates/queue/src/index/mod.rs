@@ -4,7 +4,8 @@
 //! deleted at any time the daemon is stopped.
 //!
 //! One tree holds three key spaces, so that one batch changes an entry and its times together, whatever happens:
-//! entries (`domain \0 id`), times (`\x01 domain \0 kind time id`) and the mark of the last checkpoint.
+//! entries (`domain \0 id`), times (`\x01 domain \0 kind time id`) and, behind `\0`, the mark of the last checkpoint
+//! and the messages that ended last.
 
 mod keys;
 mod probe;
@@ -16,7 +17,7 @@ mod value;
 pub(crate) use value::tests;
 
 pub(crate) use keys::{
-    TimeKind, domain_range, entries_behind, entry_key, read_entry_key, read_time_key, time_key, times,
+    ENDED, TimeKind, domain_range, entries_behind, entry_key, read_entry_key, read_time_key, time_key, times,
     unreported_behind,
 };
 pub use probe::{ProbeCommand, ProbeError, probe};

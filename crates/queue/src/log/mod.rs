@@ -125,6 +125,8 @@ pub(crate) enum Scanned {
         /// The message with the states of its recipients.
         message: StoredMessage,
     },
+    /// A message whose recipients are all done for good.
+    Done(QueueId),
     /// Something that cannot be read any more.
     Damaged(DamagedRecord),
 }
@@ -159,8 +161,6 @@ pub(crate) struct OpenReport {
     pub(crate) damaged: Vec<DamagedRecord>,
     /// The largest id in the log: no smaller one may be minted.
     pub(crate) newest: Option<QueueId>,
-    /// The messages written last to segments that were not ended in order, done or not; at most [`RECENT_IDS`].
-    pub(crate) last: Vec<QueueId>,
 }
 
 /// Room on the file system, as last seen.
@@ -271,7 +271,7 @@ impl ContentLog {
         self.shared.content(place)
     }
 
-    /// Visits every live record that was durable when it was called, oldest first, from `from` on. `progress` gets
+    /// Visits every record that was durable when it was called, oldest first, from `from` on. `progress` gets
     /// octets read and octets in all. Returns the position it came to. Intake, marks and reads go on. Blocks.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ impl Shared {
         error
     }
 
-    /// Visits live records; see [`ContentLog::scan`](super::ContentLog::scan).
+    /// Visits records; see [`ContentLog::scan`](super::ContentLog::scan).
     pub(crate) fn scan(
         &self,
         from: Option<LogPosition>,
@@ -158,7 +158,7 @@ impl Shared {
                     Some(Scanned::Damaged(no_record(segment.number, offset, octets)))
                 }
                 Step::Record(header) if header.kind.is_message() && header.offset >= begin => {
-                    self.visit(segment.number, &*file, &header)
+                    Some(self.visit(segment.number, &*file, &header))
                 }
                 Step::Record(_) | Step::Bad { .. } => None,
             };
@@ -171,20 +171,20 @@ impl Shared {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn visit(&self, segment: u64, file: &dyn DiskFile, header: &Header) -> Option<Scanned> {
+    fn visit(&self, segment: u64, file: &dyn DiskFile, header: &Header) -> Scanned {
         let place = Place { segment, offset: header.offset };
         match read_parts(file, header) {
             Ok(mut parts) => {
                 self.sidecars.overlay(place, &mut parts.message.states);
                 let live = !parts.message.states.iter().copied().all(StateByte::is_done);
-                live.then_some(Scanned::Live { place, message: parts.message })
+                if live { Scanned::Live { place, message: parts.message } } else { Scanned::Done(header.id) }
             }
-            Err(error) => Some(Scanned::Damaged(DamagedRecord {
+            Err(error) => Scanned::Damaged(DamagedRecord {
                 place,
                 octets: header.record_len(),
                 id: Some(header.id),
                 what: error.to_string(),
-            })),
+            }),
         }
     }
 }

@@ -23,7 +23,7 @@ use super::wire::WireContent;
 use super::{DamagedRecord, LogOptions, OpenReport, large};
 use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
-use crate::limits::{MAX_DAMAGE_LISTED, RECENT_IDS};
+use crate::limits::MAX_DAMAGE_LISTED;
 
 /// Opens the log's files.
 pub(crate) fn open(
@@ -83,8 +83,6 @@ fn open_segment(
     report.unclean += 1;
     let found = survey(disk, dirs, segment, &file)?;
     report.newest = report.newest.max(found.newest);
-    report.last.extend_from_slice(&found.ids[found.ids.len().saturating_sub(RECENT_IDS)..]);
-    report.last.drain(..report.last.len().saturating_sub(RECENT_IDS));
     report.torn_octets += found.torn.iter().map(|(_, octets)| u64::from(*octets)).sum::<u64>();
     let room = MAX_DAMAGE_LISTED.saturating_sub(report.damaged.len());
     report.damaged.extend(found.damaged.iter().take(room).cloned());
@@ -101,8 +99,6 @@ pub(crate) struct Survey {
     /// Where the latest group begins.
     synced: u32,
     newest: Option<QueueId>,
-    /// Every message that stays, done or not, in the order of the log.
-    ids: Vec<QueueId>,
     /// Torn stretches, begin and octets, the tail behind `end` not among them unless something was in it.
     pub(crate) torn: Vec<(u32, u32)>,
     /// Damage in groups that were synced.
@@ -187,7 +183,6 @@ impl Survey {
                 Err(_) => self.unreadable = true,
             }
             self.newest = self.newest.max(Some(header.id));
-            self.ids.push(header.id);
         }
         self.end = header.offset + octets;
     }

@@ -227,6 +227,7 @@ impl Bench {
                 Scanned::Live { place, message } => {
                     assert!(live.insert(message.id, (place, message)).is_none(), "the same message twice");
                 }
+                Scanned::Done(_) => {}
                 Scanned::Damaged(record) => damaged.push(record),
             }
             ControlFlow::Continue(())
