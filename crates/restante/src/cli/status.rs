@@ -113,8 +113,7 @@ fn cells(status: &DomainStatus, output: &Output) -> [String; 9] {
 
 /// What is the matter with it: the alarms that somebody should act on; a running drain, a stop, or how the last drain went.
 fn state(status: &DomainStatus, output: &Output) -> String {
-    let warnings =
-        status.alarms.iter().filter(|alarm| alarm.warning).map(|alarm| safe(&alarm.event).to_string());
+    let warnings = status.alarms.iter().filter(|alarm| alarm.warning).map(|alarm| safe(&alarm.event));
     let warnings: Vec<String> = warnings.collect();
     match (warnings.is_empty(), doing(status, output)) {
         (true, doing) => doing,

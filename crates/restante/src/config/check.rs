@@ -12,7 +12,6 @@ use restante_types::{Domain, MailboxHost, canonical};
 
 use super::nearest::nearest;
 use super::report::{Place, Report};
-use super::told;
 use super::values::DeliverTo;
 use super::{Config, HeldDomain, Machine, Sited};
 use crate::accounts::{self, SitedAccount};
@@ -27,7 +26,6 @@ pub(super) fn check(config: &Config, machine: &Machine, report: &mut Report) {
     }
     groups(config, report);
     accounts::check(&config.accounts, config, report);
-    told::owners(config, report);
     collected(config, report);
     advice(config, report);
 }

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use restante_types::Domain;
-
 use super::fields::Fields;
-use super::report::{Grade, Report};
+use super::report::Grade;
 use super::sections::{Admin, Events};
-use super::{Config, HeldDomain, Sited};
 use crate::alarms;
 use crate::serve;
 
@@ -74,21 +71,5 @@ fn usable(fields: &Fields<'_>, key: &str, file: Option<&Path>, check: impl Fn(&P
         let what = format!("{key}: {} cannot be used: {error}", file.display());
         let meant = "write the path of a file that this user may read, and no other";
         fields.find(Grade::Error, key, what, meant);
-    }
-}
-
-/// Owners whose mail waits with that of the domain that it is about.
-pub(super) fn owners(config: &Config, report: &mut Report) {
-    if !config.events.mail {
-        return;
-    }
-    for Sited { value: HeldDomain { name, rules, .. }, place } in &config.domains {
-        let Some(owner) = &rules.owner else { continue };
-        let covers = |domain: &Domain| domain == name || (rules.subdomains && domain.is_below(name));
-        if owner.domain().is_some_and(covers) {
-            let what =
-                format!("the owner of {name}, {owner}, is told by mail that waits with the rest of its mail");
-            report.warning(place, what, "write an address that is not held here");
-        }
     }
 }

@@ -170,5 +170,8 @@ fn what_is_probably_not_meant_is_said() {
     warns("[events]\nwebhook = \"https://example.org/\"\n", ":2:11", "without secret-file");
     let tree = Tree::new("");
     let secret = tree.file("secret", "x");
+    let words = ["other users can read it"];
+    wrong(&format!("[events]\nsecret-file = {secret:?}\n"), ":2:15", &words);
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     warns(&format!("[events]\nsecret-file = {secret:?}\n"), ":2:15", "without a webhook");
 }

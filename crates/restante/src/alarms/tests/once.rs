@@ -1,6 +1,6 @@
 //! Each alarm once when it begins and once when it ends.
 
-use restante_queue::{HoldKind, HoldOrder, QueueStore};
+use restante_queue::{HoldKind, HoldOrder};
 use restante_turn::Ledger;
 
 use super::*;
