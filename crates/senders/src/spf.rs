@@ -10,7 +10,7 @@ use restante_types::Domain;
 
 pub(crate) use evaluation::{Asked, evaluate};
 
-/// What came out, RFC 7208 2.6.
+/// What came out, [7208-2.6].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SpfResult {
     /// There is no record, or no domain that could have one.

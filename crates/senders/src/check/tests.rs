@@ -69,7 +69,7 @@ async fn every_kind_of_signature_passes_and_vouches() {
     }
 }
 
-// [8463-A] [6376-5.4.2]
+// [6376-5.4.2] [6376-3.7] The example of RFC 8463 A, whose `h=` names fields twice.
 #[tokio::test]
 async fn the_example_of_rfc_8463_passes() {
     let mut zone = Zone::default();
@@ -117,7 +117,7 @@ async fn a_signature_of_somebody_else_vouches_for_nobody() {
     }
 }
 
-// [6376-5.4] [6376-8.2] [6376-3.5-i] [6376-3.5-x] [8301-3.1]
+// [6376-6.1.1] [6376-5.4] [6376-8.2] [6376-3.5-i] [6376-3.5-x] [8301-3.1]
 #[tokio::test]
 async fn a_signature_that_proves_too_little_does_not_vouch() {
     use DkimResult::{Fail, Pass, PermError, Policy};

@@ -142,7 +142,7 @@ mod tests {
         if text.is_empty() && form == Canonicalization::Simple { "\r\n".to_owned() } else { text }
     }
 
-    // [6376-3.4]
+    // [6376-3.4] [6376-3.4.3] [6376-3.4.4]
     #[test]
     fn the_rfcs_examples_have_its_forms() {
         let body = b" C \r\nD \t E\r\n\r\n\r\n";

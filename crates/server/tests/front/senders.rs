@@ -124,7 +124,7 @@ async fn one_content_for_several_domains_carries_what_one_of_them_wants() {
     }
 }
 
-// [8463-A] Signed mail, whose lines come with bare ends in one case.
+// Signed mail (RFC 8463 A), whose lines come with bare ends in one case.
 #[tokio::test]
 async fn a_signature_vouches_for_what_arrived() {
     let lines = include_str!("../../../senders/src/check/tests/rfc8463.eml");

@@ -47,7 +47,7 @@ async fn record(record: &str, address: &str) -> SpfResult {
     result(&format!("{others}\nexample.org TXT v=spf1 {record}"), address).await
 }
 
-// [7208-2.6] [7208-4.6.2] [7208-5]
+// [7208-2.6] [7208-5.4] [7208-5.5] [7208-5.7]
 #[tokio::test]
 async fn mechanisms_match_as_the_rfc_says() {
     use SpfResult::{Fail, Neutral, Pass, SoftFail};
