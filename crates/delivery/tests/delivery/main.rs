@@ -4,8 +4,10 @@
 
 mod book;
 mod circuit;
+mod conservation;
 mod drain;
 mod housekeeping;
+mod notices;
 mod outcomes;
 mod real;
 mod requester;

@@ -9,8 +9,8 @@ use restante_delivery::{
     Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters, Nobody,
 };
 use restante_queue::{
-    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, HoldOrder, NewMessage,
-    QueueStore,
+    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, HoldOrder,
+    NewMessage, QueueStore,
 };
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Recipient, ReversePath, UnixMillis,
@@ -18,7 +18,7 @@ use restante_types::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::support::{Manner, ScriptedDns, Sink, World, domain};
+use crate::support::{Manner, ScriptedDns, Sink, World, all_of, domain};
 
 const GREETING: &str = "220 primary.example ESMTP\r\n";
 
@@ -86,7 +86,8 @@ impl House {
             destinations: vec![Destination {
                 domain: domain.clone(),
                 recipients: vec![0],
-                first_attempt: (self.mode == Mode::Push).then(now), dead: false,
+                first_attempt: (self.mode == Mode::Push).then(now),
+                dead: false,
             }],
         };
         self.store.accept(message).await.unwrap();
@@ -97,7 +98,7 @@ impl House {
             (0..count).map(|n| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n % 3000))).collect();
         for some in texts.chunks(50) {
             let accepted = some.iter().map(|text| self.accept(&self.domain, text));
-            futures_join(accepted).await;
+            all_of(accepted).await;
         }
         texts.into_iter().collect()
     }
@@ -124,16 +125,6 @@ impl House {
         }
         self.store.close().await;
     }
-}
-
-/// All of them at the same time, so that they share their syncs.
-async fn futures_join(all: impl Iterator<Item = impl Future<Output = ()>>) {
-    let mut all: Vec<_> = all.map(Box::pin).collect();
-    std::future::poll_fn(|cx| {
-        all.retain_mut(|one| one.as_mut().poll(cx).is_pending());
-        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 const fn idle(stats: &DomainStats) -> bool {
