@@ -46,7 +46,7 @@ fn received_of(primary: &Postfix, helo: &str) -> String {
     line.to_owned()
 }
 
-/// [xclient-command] [xclient-again] The primary takes each message for its client's, also over one connection.
+/// [xclient-command] [xclient-again] [xclient-once] The primary takes each message for its client's.
 #[test]
 fn postfix_believes_xclient() {
     if !have("postfix_believes_xclient", &[Peer::Postfix, Peer::Swaks]) {
@@ -65,7 +65,7 @@ fn postfix_believes_xclient() {
     assert!(eventually(LIMIT, || primary.mailbox().len() == 3), "{}", primary.log());
     for (address, helo) in clients {
         let line = received_of(&primary, helo);
-        assert!(line.starts_with(&format!("Received: from {helo} (unknown [{address}])")), "{line}");
+        assert!(line.starts_with(&format!("Received: from {helo} (unknown [{address}]")), "{line:?}");
     }
     assert!(eventually(LIMIT, || daemon.waiting("example.org") == 0));
 }

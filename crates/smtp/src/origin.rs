@@ -60,9 +60,10 @@ impl Origin {
     pub(crate) fn hello(&self, ours: &Domain) -> String {
         let literal = self.helo.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let address = literal.map(|literal| literal.strip_prefix("IPv6:").unwrap_or(literal));
-        let can_be_said = Domain::parse(&self.helo).is_ok()
-            || address.is_some_and(|address| address.parse::<IpAddr>().is_ok());
-        if can_be_said { self.helo.clone() } else { ours.to_string() }
+        if address.is_some_and(|address| address.parse::<IpAddr>().is_ok()) {
+            return self.helo.clone();
+        }
+        Domain::parse(&self.helo).map_or_else(|_| ours.to_string(), |name| name.to_string())
     }
 
     /// [xforward-command] The commands that tell it for the next hop's log, one or two: together they would be too long
@@ -162,6 +163,7 @@ mod tests {
         let ours: Domain = "mx2.example.net".parse().unwrap();
         for (helo, said) in [
             ("client.example", "client.example"),
+            ("Bücher.example", "xn--bcher-kva.example"),
             ("[192.0.2.1]", "[192.0.2.1]"),
             ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
             ("", "mx2.example.net"),

@@ -6,9 +6,21 @@ use restante_net::ClientConnection;
 use restante_queue::Work;
 use restante_smtp::Origin;
 use restante_types::ClientFacts;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::now;
 use crate::settings::ForwardClient;
+
+/// Whether a message may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The session is taken for its client's, or nobody wants that.
+    Stands,
+    /// The answer to XCLIENT, or to what was sent before it, is waited for.
+    Waits,
+    /// The session is taken for another client's for good: it must go over another connection.
+    Elsewhere,
+}
 
 /// How far it has come on one connection.
 #[derive(Debug, Default)]
@@ -25,22 +37,27 @@ impl Introduction {
         Self { forward, ..Self::default() }
     }
 
-    /// Whether a message may go now: the session is taken for its client's, or nobody wants that. Otherwise XCLIENT goes as
-    /// soon as nothing else is under way, and the message after it.
-    pub(super) fn stands<S>(&mut self, connection: &mut ClientConnection<S>, work: &Work) -> bool
+    /// Whether a message may go now. Where XCLIENT must come first it goes as soon as nothing else is under way.
+    pub(super) fn standing<S>(&mut self, connection: &mut ClientConnection<S>, work: &Work) -> Standing
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
+        let client = &work.client;
+        let is_its = |known: &Arc<ClientFacts>| known.address == client.address && known.helo == client.helo;
         let offered = connection.session().capabilities().xclient.is_offered();
-        let same =
-            |known: &Arc<ClientFacts>| known.address == work.client.address && known.helo == work.client.helo;
-        if self.forward != ForwardClient::Xclient || !offered || self.known.as_ref().is_some_and(same) {
-            return true;
+        match &self.known {
+            _ if self.forward != ForwardClient::Xclient => Standing::Stands,
+            Some(known) if is_its(known) => Standing::Stands,
+            // [xclient-once] Postfix does not offer it to who it takes us for now.
+            Some(_) if !offered => Standing::Elsewhere,
+            None if !offered => Standing::Stands,
+            _ => {
+                if connection.session_mut().introduce(now(), &origin(work)) {
+                    self.asked = Some(client.clone());
+                }
+                Standing::Waits
+            }
         }
-        if connection.session_mut().introduce(now(), &origin(work)) {
-            self.asked = Some(work.client.clone());
-        }
-        false
     }
 
     /// It was believed.
@@ -58,7 +75,7 @@ impl Introduction {
     /// What goes before MAIL by XFORWARD.
     pub(super) fn forwarded<S>(&self, connection: &ClientConnection<S>, work: &Work) -> Option<Arc<Origin>>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
         let offered = connection.session().capabilities().xforward.is_offered();
         let wanted = self.forward == ForwardClient::Xforward && offered;

@@ -10,7 +10,7 @@ use restante_types::{Domain, Envelope, QueueId, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::introduction::Introduction;
+use super::introduction::{Introduction, Standing};
 use super::now;
 use super::parcels::{Group, Over, Parcels, Return, deferred};
 use crate::events;
@@ -100,8 +100,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                     ClientEvent::IntroductionRefused(reply) => {
                         events::not_introduced(self.feed.domain(), self.hop, &reply);
                         if !self.introduction.refused() {
-                            self.closing = true;
-                            self.connection.session_mut().quit(now());
+                            self.turn_back();
                         }
                     }
                     // Asked for before a round or by the agent, never in it.
@@ -157,10 +156,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             if !self.parcels.next().is_some_and(fits) {
                 return Filled::Enough;
             }
-            if let Some((_, work)) = self.parcels.next()
-                && !self.introduction.stands(&mut self.connection, work)
-            {
-                return Filled::Enough;
+            if let Some((_, work)) = self.parcels.next() {
+                match self.introduction.standing(&mut self.connection, work) {
+                    Standing::Stands => {}
+                    Standing::Waits => return Filled::Enough,
+                    Standing::Elsewhere => return self.turn_back(),
+                }
             }
             self.send_next().await;
         }
@@ -187,6 +188,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             }
             None if alone => self.closing = true,
             None => self.dry = true,
+        }
+        Filled::Enough
+    }
+
+    /// What is at hand must not go over this connection: it ends as soon as everything is answered.
+    fn turn_back(&mut self) -> Filled {
+        self.closing = true;
+        if self.connection.session().is_idle() {
+            self.connection.session_mut().quit(now());
         }
         Filled::Enough
     }
