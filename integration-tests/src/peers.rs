@@ -23,6 +23,10 @@ pub enum Peer {
     Dovecot,
     /// mke2fs, for small file systems that fill up
     Mke2fs,
+    /// Python, whose mail parser reads what we write
+    Python,
+    /// Python with the client library of Prometheus, whose parser reads what we write
+    PrometheusClient,
     /// An authoritative DNS server
     Nsd,
     /// A validating DNS resolver
@@ -44,6 +48,7 @@ impl Peer {
             Self::Openssl => "openssl",
             Self::Dovecot => "dovecot",
             Self::Mke2fs => "mke2fs",
+            Self::Python | Self::PrometheusClient => "python3",
             Self::Nsd => "nsd",
             Self::Unbound => "unbound",
             Self::LdnsKeygen => "ldns-keygen",
@@ -61,7 +66,9 @@ impl Peer {
     fn usable(self) -> bool {
         let root = nix::unistd::geteuid().is_root();
         let lmtp = !matches!(self, Self::Dovecot) || PathBuf::from("/usr/lib/dovecot/lmtp").exists();
-        self.path().is_some() && lmtp && (root || !matches!(self, Self::Postfix | Self::Dovecot))
+        let library = "/usr/lib/python3/dist-packages/prometheus_client/openmetrics";
+        let library = !matches!(self, Self::PrometheusClient) || PathBuf::from(library).exists();
+        self.path().is_some() && lmtp && library && (root || !matches!(self, Self::Postfix | Self::Dovecot))
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Notice {
 
 impl Report<'_> {
     /// [3461-6.2] Writes it. The parts need no more than 7 bits, except where the reader's own address says that it takes
-    /// more (RFC 6533 4.5), and where the whole of an 8-bit message is returned.
+    /// more ([6533-4.5]), and where the whole of an 8-bit message is returned.
     pub(super) fn write(&self) -> Notice {
         let utf8 = !self.to.local.is_ascii();
         let mut text = String::new();

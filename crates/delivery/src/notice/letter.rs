@@ -57,7 +57,7 @@ impl Letter {
 mod tests {
     use super::*;
 
-    // [3834-5.2]
+    // [3834-5.2] [3464-2-from]
     #[test]
     fn a_letter_is_plain_mail_from_the_mail_system() {
         let letter = Letter {

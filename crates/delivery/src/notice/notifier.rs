@@ -172,7 +172,7 @@ impl Notifier {
         Ok(seen)
     }
 
-    /// Tells who wants to know and may; the rest become dead letters.
+    /// Tells who wants to know and may; the rest become dead letters. [3461-5.2.8] A notice says nothing of those.
     async fn end(
         &self,
         settings: &DeliverySettings,

@@ -18,7 +18,7 @@ pub(super) enum Verdict<'a> {
     Nobody,
 }
 
-/// [3461-5.2-null] Nobody is ever told about a message from `<>`, so never about a notice. Otherwise what the domain
+/// [3461-5.2-null] [3464-2-loop] Nobody is ever told about a message from `<>`, so never about a notice. Otherwise what the domain
 /// says, and whether anybody vouched for the sender, decide.
 pub(super) fn verdict<'a>(
     settings: &DeliverySettings,
@@ -37,7 +37,7 @@ pub(super) fn verdict<'a>(
     }
 }
 
-/// Whether a recipient's sender wants such a notice about it.
+/// Whether a recipient's sender wants such a notice about it. [3461-5.2.2-d] With NEVER it wants none.
 pub(super) const fn wants(kind: Kind, notify: Option<Notify>) -> bool {
     match (kind, notify) {
         // [3461-5.2.6]

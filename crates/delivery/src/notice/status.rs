@@ -63,7 +63,7 @@ pub(super) struct Facts<'a> {
 /// reader takes addresses beyond ASCII as they are.
 pub(super) fn write(out: &mut String, kind: Kind, facts: &Facts<'_>, told: &[Told<'_>], utf8: bool) {
     if let Some(envid) = facts.envid {
-        // [3461-6.3-a] Decoded, in its own spelling.
+        // [3461-6.3-a] [3464-2.2.1] Decoded, in its own spelling; no parameter, no field.
         exact(out, "Original-Envelope-Id", &decoded(envid.as_str()), false);
     }
     // [3461-6.3-b]

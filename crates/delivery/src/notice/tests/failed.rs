@@ -158,6 +158,7 @@ async fn only_who_is_vouched_for_is_told_by_default() {
     assert_eq!(house.states(&key).await, [DeliveryState::Dead]);
 }
 
+// [3464-2.3.5]
 #[tokio::test]
 async fn expired_mail_is_reported_even_where_refused_mail_is_held() {
     let mut house = House::new(DomainDelivery { on_5xx: On5xx::Hold, ..told() }).await;
