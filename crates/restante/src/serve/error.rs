@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use restante_admin::StartError as AdminError;
+use restante_delivery::DnsSettingsError;
 use restante_queue::OpenError;
 use restante_server::ServerError;
 
@@ -28,6 +29,9 @@ pub(crate) enum StartError {
     /// The certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The trust anchors of DNSSEC.
+    #[error("[dns] trust-anchor: {0}")]
+    Dns(#[from] DnsSettingsError),
     /// What the installation keeps for its accounts.
     #[error("accounts: {0}")]
     Accounts(#[source] io::Error),
@@ -57,7 +61,9 @@ impl StartError {
             | Self::Accounts(error)
             | Self::Token(_, error) => of_io(error),
             Self::Server(ServerError::Listen(error)) => of_io(&error.source),
-            Self::Certificate(_) | Self::Server(ServerError::NoCertificate(_)) => Exit::Configuration,
+            Self::Certificate(_) | Self::Dns(_) | Self::Server(ServerError::NoCertificate(_)) => {
+                Exit::Configuration
+            }
             Self::Runtime(_)
             | Self::Signals(_)
             | Self::StoreThread(_)
@@ -79,6 +85,9 @@ pub(crate) enum ReloadError {
     /// The certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The trust anchors of DNSSEC.
+    #[error("[dns] trust-anchor: {0}")]
+    Dns(#[from] DnsSettingsError),
     /// The listeners.
     #[error(transparent)]
     Server(#[from] ServerError),

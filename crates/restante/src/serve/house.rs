@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
 use restante_delivery::{
-    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, Lookup, PrimaryBook, SystemLookup,
+    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, PrimaryBook, SystemLookup,
     TlsParts, TlsPolicies,
 };
 use restante_net::ServerTls;
@@ -34,7 +34,7 @@ pub(super) struct House {
     desk: Arc<TurnDesk>,
     delivery: Delivery,
     routes: Arc<ArcSwap<DeliverySettings>>,
-    lookup: Arc<dyn Lookup>,
+    lookup: Arc<SystemLookup>,
     senders: Arc<Senders>,
     server: Arc<Server>,
     tls: Option<Arc<ServerTls>>,
@@ -78,7 +78,7 @@ impl House {
 
         let collectors = Collectors::open(config).await.map_err(StartError::Accounts)?;
         let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
-        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::new());
+        let lookup = Arc::new(SystemLookup::with_settings(settings::dns(config))?);
         let tls_policies = Arc::new(TlsPolicies::new(TlsParts {
             lookup: lookup.clone(),
             fetch: Arc::new(HttpsFetch::default()),
@@ -180,6 +180,8 @@ impl House {
         let old = self.current.load_full();
         let changed = keep_for_this_run(&old.config, &mut config);
         let tls = self.certificate_for(&old.config, &config)?;
+        let dns = settings::dns(&config);
+        dns.check()?;
         let mut known = self.known.clone();
         let change = known.take(settings::names(&config), now);
         let accounts =
@@ -192,7 +194,8 @@ impl House {
         self.desk.reload(settings::turn(&config));
         self.collectors.enforce(&self.desk);
         self.routes.store(Arc::new(settings::delivery(&config)));
-        self.lookup.reload();
+        // The file of trust anchors was read a moment ago; where it is gone since, the old settings stay.
+        let _read = self.lookup.configure(dns);
         self.delivery.reloaded();
         self.senders.reload(&settings::senders(&config));
         self.alarms.reload(settings::alarms(&config));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use restante_delivery::{DeliverySettings, DomainDelivery, Mode, NextHop, Notices, TlsTrust};
+use restante_delivery::{DeliverySettings, DnsSettings, DomainDelivery, Mode, NextHop, Notices, TlsTrust};
 use restante_server::{HeldDomain as Held, ListenSettings, ServerLimits, ServerSettings};
 use restante_smtp::AuthOffer;
 use restante_turn::{Account, AccountTurn, DomainTurn, TurnSettings};
@@ -55,6 +55,12 @@ pub(crate) fn server(config: &Config, lost: DomainMap<()>, auth: AuthOffer) -> S
         first_domain: config.domains.first().map(|domain| domain.value.name.clone()),
         lost,
     }
+}
+
+/// Whom delivery asks.
+pub(crate) fn dns(config: &Config) -> DnsSettings {
+    let servers = config.dns.servers.iter().map(|server| server.0).collect();
+    DnsSettings { servers, trust_anchor: config.dns.trust_anchor.clone() }
 }
 
 /// Whom the front end asks about senders.
