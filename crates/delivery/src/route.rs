@@ -203,8 +203,14 @@ impl Search<'_> {
             }
             NextHop::Mx => {
                 let lookup = lookup_for(lookup, self.delivery)?;
-                let destination = domain.notices_to();
-                self.by_mx(&lookup, destination.as_ref().unwrap_or(domain)).await
+                match domain.notices_to() {
+                    // Nobody hired us to hold notices: where they lead nowhere they wait until they are too old.
+                    Some(to) => {
+                        let found = self.by_mx(&lookup, &to).await;
+                        found.map_err(|error| NoRoute::Later(error.to_string()))
+                    }
+                    None => self.by_mx(&lookup, domain).await,
+                }
             }
         }
     }
