@@ -50,6 +50,8 @@ pub const DNS_FAILURE: Duration = Duration::from_secs(1);
 pub const ALIASES: usize = 8;
 /// Signature checks of one set of DNS servers that are remembered.
 pub const DNSSEC_CHECKS: usize = 10_000;
+/// How long a failed check is remembered: a key that could not be fetched once must not cost its zone a minute.
+pub const DNSSEC_DOUBT: Duration = Duration::from_secs(2);
 /// Sets of DNS servers of domains that have their own; beyond it one is forgotten with what it knew.
 pub const OWN_RESOLVERS: usize = 256;
 /// Octets of a file of trust anchors.

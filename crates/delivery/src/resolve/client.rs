@@ -1,6 +1,7 @@
 //! Questions to one set of servers, with what they answered before.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::config::{NameServerConfig, ResolverOpts};
@@ -13,7 +14,6 @@ use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use restante_types::{Domain, canonical};
-use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
 use super::cache::{Cache, Kept};
@@ -21,7 +21,8 @@ use super::judge::{Answer, Said, judge};
 use super::narrow::Narrow;
 use super::{Exchange, Found, LookupError, Mx, Tlsa};
 use crate::limits::{
-    ALIASES, DNS_ABSENCE_MAX, DNS_ANSWERS, DNS_FAILURE, DNS_TTL_MAX, DNSSEC_CHECKS, LOOKUP_TIMEOUT,
+    ALIASES, DNS_ABSENCE_MAX, DNS_ANSWERS, DNS_FAILURE, DNS_TTL_MAX, DNSSEC_CHECKS, DNSSEC_DOUBT,
+    LOOKUP_TIMEOUT,
 };
 
 type Pool = Narrow<RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>>;
@@ -62,8 +63,9 @@ impl Client {
         let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
         let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
         let pool = Narrow(RetryDnsHandle::new(pool, attempts));
-        let proving =
-            DnssecDnsHandle::with_trust_anchor(pool.clone(), anchors).validation_cache_size(DNSSEC_CHECKS);
+        let proving = DnssecDnsHandle::with_trust_anchor(pool.clone(), anchors)
+            .validation_cache_size(DNSSEC_CHECKS)
+            .negative_validation_ttl(Duration::ZERO..=DNSSEC_DOUBT);
         let client = |wire| Self { wire, options: request, cache: Cache::new(DNS_ANSWERS) };
         Ok((client(Wire::Plain(pool)), client(Wire::Proven(proving))))
     }

@@ -101,7 +101,9 @@ fn absence(code: ResponseCode, secure: bool, ttl: Option<u32>) -> Result<Answer,
 }
 
 fn unproven(name: &Name, kind: RecordType) -> LookupError {
-    LookupError::Bogus(format!("the signatures do not prove the {kind} records of {name}"))
+    LookupError::Bogus(format!(
+        "no signatures prove the {kind} records of {name}, or their keys cannot be had"
+    ))
 }
 
 fn code_text(code: ResponseCode) -> String {

@@ -119,3 +119,19 @@ async fn a_reload_looks_up_what_is_new_and_forgets_what_is_gone() {
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(dns.asked("mail.example.org"), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_asks_again_whatever_its_time_to_live() {
+    let dns = Arc::new(ScriptedDns::new("mail.example.org A 192.0.2.1"));
+    dns.set_ttl(Duration::from_secs(86_400));
+    let world = world(&dns, "mail.example.org");
+    sleep(Duration::from_secs(2)).await;
+    dns.clear("mail.example.org");
+    dns.add("mail.example.org A 192.0.2.2");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(known(&world, &world.domain), ips(&["192.0.2.1"]));
+    world.delivery.reloaded();
+    assert_eq!(known(&world, &world.domain), ips(&["192.0.2.1"]), "known until there is an answer");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(known(&world, &world.domain), ips(&["192.0.2.2"]));
+}

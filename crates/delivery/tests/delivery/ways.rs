@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restante_delivery::{DomainDelivery, Lookup, NextHop, NoRoute, Route, RouteView, find_route};
+use restante_queue::DrainCause;
 use restante_types::DomainMap;
 
 use crate::support::{Script, ScriptedDns, World, domain};
@@ -164,6 +165,20 @@ async fn a_crowd_of_records_is_told_in_bounds() {
         view(&format!("{behind_us}example.org MX 5 mx2.example.net"), DomainDelivery::default()).await;
     assert_eq!(shown.left_out.len(), 65);
     assert_eq!(left_out(&shown)[64], "437 more: not listed one by one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_looks_up_once_however_much_it_carries() {
+    let dns = Arc::new(ScriptedDns::new("example.org MX 10 a.example.org\na.example.org A 192.0.2.1"));
+    let world = World::with_dns(dns.clone(), DomainDelivery::default(), |_, _| Script::default());
+    // The book of primaries asks on its own.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = dns.asked("example.org") + dns.asked("a.example.org");
+    world.fill(1000);
+    world.ask(DrainCause::Etrn);
+    world.drains(1).await;
+    assert_eq!(world.store.waiting(&world.domain), 0);
+    assert_eq!(dns.asked("example.org") + dns.asked("a.example.org"), before + 2);
 }
 
 #[tokio::test]
