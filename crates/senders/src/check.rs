@@ -8,7 +8,7 @@ use restante_types::{Domain, Vouched};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::dkim::{BodyHash, DkimFinding, DkimResult, Header, Key, Signature, fields, is_aligned};
+use crate::dkim::{BodyHash, DkimFinding, DkimResult, Fields, Header, Key, Signature, fields, is_aligned};
 use crate::findings::Findings;
 use crate::limits::{SIGNATURES, SIGNATURES_READ, WAIT_AT_END};
 use crate::senders::Senders;
@@ -227,7 +227,7 @@ async fn verify_apart(
         return late;
     };
     let done = tokio::task::spawn_blocking(move || {
-        let all = fields(header.octets().unwrap_or_default());
+        let all = Fields::new(fields(header.octets().unwrap_or_default()));
         let verified = work.iter().map(|(signature, key)| {
             let result = key.as_ref().map_or_else(|result| *result, |key| signature.verify(&all, key));
             signature.finding(result)

@@ -13,7 +13,7 @@ use restante_types::Domain;
 pub(crate) use body::BodyHash;
 pub(crate) use header::{Budget, Header, fields};
 pub(crate) use key::Key;
-pub(crate) use signature::Signature;
+pub(crate) use signature::{Fields, Signature};
 
 /// What came out for one signature, RFC 8601 2.7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

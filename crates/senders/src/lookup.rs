@@ -188,3 +188,6 @@ impl Lookup for Resolver {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! One DKIM-Signature field.
 
+use std::collections::HashMap;
+
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{Canonicalization, Signature as Parsed};
 use restante_types::{Domain, UnixMillis};
@@ -81,15 +83,15 @@ impl Signature {
     }
 
     /// [6376-6.1.3] Verifies it; the body is known to be the signed one. Takes a processor for a tenth of a millisecond.
-    pub(crate) fn verify(&self, fields: &[(&[u8], &[u8])], key: &Key) -> DkimResult {
+    pub(crate) fn verify(&self, fields: &Fields<'_>, key: &Key) -> DkimResult {
         let below =
             self.parsed.i.rsplit_once('@').is_some_and(|(_, host)| host.parse().as_ref() != Ok(&self.domain));
         if key.exact && below {
             return DkimResult::PermError;
         }
-        let Some((name, value)) = fields.get(self.at) else { return DkimResult::PermError };
+        let Some((name, value)) = fields.all.get(self.at) else { return DkimResult::PermError };
         let open = unsigned(value);
-        let mut covered = covered(fields, &self.parsed.h);
+        let mut covered = fields.covered(&self.parsed.h);
         covered.push((name, &open));
         match key.signed(&mut covered.into_iter(), &self.parsed) {
             false => DkimResult::Fail,
@@ -110,28 +112,34 @@ fn start(value: &[u8]) -> String {
     value.iter().filter(base64).take(8).map(|octet| char::from(*octet)).collect()
 }
 
-/// [6376-5.4.2] The fields that `h=` names, each name taking the last one that is not taken yet; names without a field
-/// are nothing.
-fn covered<'a>(fields: &[(&'a [u8], &'a [u8])], names: &[String]) -> Vec<(&'a [u8], &'a [u8])> {
-    let mut taken: Vec<(&str, usize)> = Vec::new();
-    let mut covered = Vec::with_capacity(names.len() + 1);
-    for name in names {
-        let known = taken.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
-        let slot = known.unwrap_or_else(|| {
-            taken.push((name, fields.len()));
-            taken.len() - 1
-        });
-        let is_it =
-            |(field, _): &(&[u8], &[u8])| field.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes());
-        match fields[..taken[slot].1].iter().rposition(is_it) {
-            Some(at) => {
-                taken[slot].1 = at;
-                covered.push(fields[at]);
-            }
-            None => taken[slot].1 = 0,
+/// Where the fields of each name stand: a name may be asked for hundreds of times among thousands of fields.
+pub(crate) struct Fields<'a> {
+    all: Vec<(&'a [u8], &'a [u8])>,
+    places: HashMap<Vec<u8>, Vec<usize>>,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(all: Vec<(&'a [u8], &'a [u8])>) -> Self {
+        let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        for (at, (name, _)) in all.iter().enumerate() {
+            places.entry(name.trim_ascii_end().to_ascii_lowercase()).or_default().push(at);
         }
+        Self { all, places }
     }
-    covered
+
+    /// [6376-5.4.2] The fields that `h=` names, each name taking the last one that is not taken yet; names without a
+    /// field are nothing.
+    fn covered(&self, names: &[String]) -> Vec<(&'a [u8], &'a [u8])> {
+        let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
+        let take = |name: &String| {
+            let name = name.as_bytes().to_ascii_lowercase();
+            let places = self.places.get(&name)?;
+            let taken = taken.entry(name).or_default();
+            *taken += 1;
+            places.len().checked_sub(*taken).map(|last| self.all[places[last]])
+        };
+        names.iter().filter_map(take).collect()
+    }
 }
 
 /// [6376-3.7] The field as it was signed: without what `b=` holds and without its last CRLF.
