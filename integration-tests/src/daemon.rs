@@ -55,6 +55,8 @@ pub struct Ports {
 pub struct DaemonOptions {
     /// Lines in front of the first table (top-level keys) besides hostname and data-dir.
     pub top: String,
+    /// Lines inside `[admin]`.
+    pub admin: String,
     /// Lines inside `[[listen]]`.
     pub listen: String,
     /// Lines of `[domain-defaults]`.
@@ -112,7 +114,7 @@ impl Daemon {
             text,
             "hostname = \"mx2.example.net\"\ndata-dir = \"{}\"\n{}\n\
              [[listen]]\naddress = \"127.0.0.1:{smtp}\"\n{}\n\
-             [admin]\nsocket = \"{}\"\n\
+             [admin]\nsocket = \"{}\"\n{}\n\
              [tls]\nself-signed = true\n\
              [domain-defaults]\netrn-from = [\"127.0.0.0/8\"]\netrn-interval = \"0s\"\nretry = [\"1s\", \"2s\"]\n{}\n\
              [[domain]]\nname = \"example.org\"\nprimary = \"[127.0.0.1]:{org}\"\n{}\n\
@@ -121,6 +123,7 @@ impl Daemon {
             options.top,
             options.listen,
             self.socket().display(),
+            options.admin,
             options.defaults,
             options.org,
             options.tables,
