@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mail_parser::{MessageParser, MimeHeaders};
 use restante_integration_tests::{
-    Accepted, Behaviour, Client, Daemon, DaemonOptions, Peer, Sink, connect, eventually, have,
+    Accepted, Behaviour, Client, Daemon, DaemonOptions, Peer, Postfix, Sink, connect, eventually, have,
 };
 use serde_json::{Value, json};
 
@@ -47,6 +47,13 @@ fn send(daemon: &Daemon, mail: &str, recipients: &[&str], content: &[u8]) {
     client.expect("DATA", "354");
     client.raw(content);
     client.expect(".", "250");
+}
+
+/// Its port is free again.
+fn gone(sink: Sink) {
+    let port = sink.port();
+    drop(sink);
+    assert!(eventually(LONG, || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()));
 }
 
 /// The notices that wait for the server of example.com, handed over to a sink.
@@ -238,7 +245,7 @@ fn success_is_told_where_the_primary_will_not() {
         (Some("relayed"), Some("rfc822; a@example.org"))
     );
     assert_eq!(notice["part_types"][2], "text/rfc822-headers");
-    drop(sink);
+    gone(sink);
 
     // [3461-5.2.1] A primary with DSN is asked to tell, and then we do not.
     let sink = Sink::start(daemon.ports().org, Behaviour::default());
@@ -273,6 +280,31 @@ fn delay_is_told_once_with_the_end_of_trying() {
     assert_eq!(daemon.waiting("example.org"), 1, "it still waits");
 }
 
+// [3461-6.1]
+#[test]
+fn postfix_takes_a_notice_and_keeps_it_as_it_is() {
+    if !have("notices", &[Peer::Python, Peer::Postfix]) {
+        return;
+    }
+    let daemon = daemon(ALL);
+    // The other way round: the sender is at home behind Postfix.
+    let _sink = Sink::start(daemon.ports().com, primary());
+    let postfix = Postfix::start_on(daemon.ports().org);
+    let content = "Subject: 8 bits\r\nMessage-ID: <8@example.org>\r\n\r\nKörper\r\n".as_bytes();
+    send(&daemon, "<anna@example.org> BODY=8BITMIME RET=FULL", &["<bad@example.com>"], content);
+    etrn(&daemon, "example.com");
+    assert!(eventually(LONG, || daemon.waiting("example.org") == 1), "the notice waits for its server");
+    etrn(&daemon, "example.org");
+    assert!(eventually(LONG, || postfix.mailbox().len() == 1), "{}", postfix.log());
+    let file = std::fs::read(&postfix.mailbox()[0]).expect("a message");
+    assert!(String::from_utf8_lossy(&file).starts_with("Return-Path: <>\n"), "it comes from nobody");
+    let notice = read(&Postfix::as_received(&postfix.mailbox()[0]));
+    assert_eq!(notice["to"], json!(["anna@example.org"]));
+    assert_eq!(notice["part_types"][2], "message/rfc822");
+    let returned = STANDARD.decode(notice["returned"].as_str().expect("it comes back")).expect("base64");
+    assert!(String::from_utf8(returned).expect("UTF-8").ends_with("\n\nKörper"));
+}
+
 #[test]
 fn who_is_not_vouched_for_is_a_dead_letter_that_can_be_read_and_sent() {
     let daemon = daemon("circuit = []\ncanary = false");
@@ -290,7 +322,7 @@ fn who_is_not_vouched_for_is_a_dead_letter_that_can_be_read_and_sent() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let copy = std::fs::read_dir(&copies).expect("copies").next().expect("one").expect("a file");
     assert!(std::fs::read(copy.path()).expect("it can be read").ends_with(b"\r\n\r\nThe body.\r\n"));
-    drop(sink);
+    gone(sink);
 
     let _better = Sink::start(daemon.ports().org, Behaviour::default());
     let output = daemon.admin(&["release", "--state", "dead"]);

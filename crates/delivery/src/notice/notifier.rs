@@ -41,12 +41,14 @@ impl Notifier {
     }
 
     pub(crate) async fn run(mut self) {
-        let mut round = Instant::now() + NOTICES_ROUND;
+        let (mut round, mut again) = (Instant::now() + NOTICES_ROUND, Instant::now());
         loop {
-            self.pass().await;
-            let next = Instant::now() + NOTICES_LATER;
-            // Either way everything is looked at again.
-            let _ = timeout_at(next, self.clerk.changed()).await;
+            self.pass(Instant::now() >= again).await;
+            if Instant::now() >= again {
+                again = Instant::now() + NOTICES_LATER;
+            }
+            // Either way it is looked again.
+            let _ = timeout_at(again, self.clerk.changed()).await;
             if Instant::now() >= round {
                 round = Instant::now() + NOTICES_ROUND;
                 self.clerk.look_again();
@@ -56,9 +58,10 @@ impl Notifier {
         }
     }
 
-    /// Everything that can be told now.
-    pub(crate) async fn pass(&mut self) {
-        if self.clerk.take_overflow() {
+    /// Everything that can be told now; what had to wait only where `again` says so, for it may be much.
+    pub(crate) async fn pass(&mut self, again: bool) {
+        let overflow = self.clerk.take_overflow();
+        if overflow {
             self.look_through().await;
         }
         while let Some(key) = self.clerk.next() {
@@ -66,6 +69,9 @@ impl Notifier {
             if !self.later.contains(&domain) && self.look_at(&key).await == Seen::Later {
                 self.later.insert(domain);
             }
+        }
+        if !again && !overflow {
+            return;
         }
         for domain in std::mem::take(&mut self.later) {
             if self.look_into(&domain).await == Seen::Later {

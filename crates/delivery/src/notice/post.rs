@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_queue::{Destination, NewMessage, QueueStore, StoreError};
 use restante_types::{
-    Body, ClientFacts, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath,
+    Body, ClientFacts, DeliveryState, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath,
     UnixMillis, Vouched,
 };
 
 use super::letter::{Letter, Sender};
 use crate::Clock;
+use crate::limits::NOTICES_WAITING;
 use crate::news::{Nobody, Witness};
 use crate::settings::{DeliverySettings, Mode};
 
@@ -90,7 +91,7 @@ impl PostRoom {
     ) -> Result<(), PostError> {
         let Written { id, to, content, body, dead } = written;
         let Way { queue, pushes } = way(settings, &to).ok_or(PostError::NoQueue)?;
-        if self.store.stats(&queue).messages >= crate::limits::NOTICES_WAITING {
+        if self.is_full(&queue, dead) {
             return Err(PostError::TooMany);
         }
         let mut buffer = self.store.begin_content();
@@ -108,6 +109,16 @@ impl PostRoom {
         };
         self.store.accept(message).await?;
         Ok(())
+    }
+}
+
+impl PostRoom {
+    /// The queue of a domain that we hold is as long as its owner wants it.
+    fn is_full(&self, queue: &Domain, dead: bool) -> bool {
+        let stats = self.store.stats(queue);
+        let kept = stats.parked.get(&DeliveryState::Dead).copied().unwrap_or_default();
+        let count = if dead { kept } else { stats.messages };
+        queue.notices_to().is_some() && count >= NOTICES_WAITING
     }
 }
 

@@ -19,7 +19,7 @@ async fn refused_recipients_of_a_message_are_told_of_in_one_notice() {
     let mut house = House::new(told()).await;
     let key = house.accept(mail(&["a@example.org", "b@example.org", "c@example.org"])).await;
     house.refuse(&key, &[0, 2]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
 
     let (notice, content) = house.only_notice(QUEUE).await;
     assert_eq!(notice.envelope.sender, ReversePath::Null);
@@ -39,7 +39,7 @@ async fn refused_recipients_of_a_message_are_told_of_in_one_notice() {
 
     // The last one is refused later: that is another notice.
     house.refuse(&key, &[1]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.entries(QUEUE).await.len(), 2);
     assert!(house.entries("example.org").await.is_empty());
 }
@@ -71,7 +71,7 @@ async fn a_crash_before_the_end_of_the_matter_writes_no_second_notice() {
     let id = draft.post(&house.clerk.post, &house.settings.load(), &entry).await.unwrap();
     drop(told);
     let mut house = house.again().await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     let (notice, _) = house.only_notice(QUEUE).await;
     assert_eq!(notice.key.id, id);
     assert!(house.entries("example.org").await.is_empty());
@@ -88,7 +88,7 @@ async fn a_crash_before_the_end_of_the_matter_writes_no_second_notice() {
         house.settle(&EntryKey { domain: domain(QUEUE), id }, vec![(0, Outcome::Delivered)]).await;
     }
     let mut house = house.again().await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert!(house.entries(QUEUE).await.is_empty(), "it was sent already");
     assert!(house.entries("example.org").await.is_empty());
 }
@@ -105,7 +105,7 @@ async fn who_wants_to_hear_nothing_hears_nothing() {
     ];
     let key = house.accept(Mail { to: recipients, ..mail(&[]) }).await;
     house.refuse(&key, &[0, 1, 2]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     let (_, content) = house.only_notice(QUEUE).await;
     assert_eq!(content.matches("Final-Recipient").count(), 1);
     assert!(content.contains("c@example.org") && !content.contains("a@example.org"));
@@ -119,15 +119,15 @@ async fn a_message_from_nobody_is_a_dead_letter_and_so_is_a_notice() {
     let mut house = House::new(told()).await;
     let key = house.accept(Mail { sender: ReversePath::Null, ..mail(&["a@example.org"]) }).await;
     house.refuse(&key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.states(&key).await, [DeliveryState::Dead]);
 
     let key = house.accept(mail(&["b@example.org"])).await;
     house.refuse(&key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     let (notice, _) = house.only_notice(QUEUE).await;
     house.refuse(&notice.key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.states(&notice.key).await, [DeliveryState::Dead]);
     let all: u64 = house.store.stats_page(None, 10).iter().map(|stats| stats.messages).sum();
     assert_eq!(all, 0, "nobody is told of a notice");
@@ -142,7 +142,7 @@ async fn only_who_is_vouched_for_is_told_by_default() {
         house.refuse(&key, &[0]).await;
         keys.push(key);
     }
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.entries(QUEUE).await.len(), 2);
     for (key, dead) in keys.iter().zip([true, true, false, false]) {
         assert_eq!(house.states(key).await == [DeliveryState::Dead], dead);
@@ -154,7 +154,7 @@ async fn only_who_is_vouched_for_is_told_by_default() {
     let mut house = House::new(DomainDelivery { notices: Notices::None, ..told() }).await;
     let key = house.accept(Mail { vouched: Vouched::Spf, ..mail(&["a@example.org"]) }).await;
     house.refuse(&key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.states(&key).await, [DeliveryState::Dead]);
 }
 
@@ -170,7 +170,7 @@ async fn expired_mail_is_reported_even_where_refused_mail_is_held() {
     let expired = house.store.expire(&domain("example.org"), ago(14 * DAY), 10).await.unwrap();
     assert_eq!(expired.first(), Some(&old));
     house.clerk.parked(old);
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     let (_, content) = house.only_notice(QUEUE).await;
     assert!(content.contains("Status: 4.4.1\r\n") && content.contains("b@example.org"), "{content}");
     assert!(!content.contains("Remote-MTA"), "no server had a say");
@@ -185,10 +185,10 @@ async fn nothing_is_told_of_a_domain_that_is_stopped_until_it_goes_again() {
     house.refuse(&key, &[0]).await;
     let order = HoldOrder::new(HoldKind::Operator, "maintenance");
     house.store.hold_domain(&domain("example.org"), order).await.unwrap();
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert!(house.entries(QUEUE).await.is_empty());
     house.store.release_domain(&domain("example.org")).await.unwrap();
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.entries(QUEUE).await.len(), 1);
 }
 
@@ -198,16 +198,16 @@ async fn a_refusal_waits_for_its_sample() {
     let mut house = House::new(DomainDelivery { circuit, ..told() }).await;
     let key = house.accept(mail(&["a@example.org"])).await;
     house.refuse(&key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert!(house.entries(QUEUE).await.is_empty(), "withheld");
     // Put back by a circuit that opened, it is queued again, and nobody is told.
     house.store.release(std::slice::from_ref(&key)).await.unwrap();
     house.settings.store(Arc::new(settings(&told())));
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert!(house.entries(QUEUE).await.is_empty());
     assert_eq!(house.states(&key).await, [DeliveryState::Queued]);
     house.refuse(&key, &[0]).await;
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.entries(QUEUE).await.len(), 1);
 }
 
@@ -218,7 +218,7 @@ async fn a_sender_whose_domain_is_held_here_is_told_by_its_own_queue() {
         let sender = ReversePath::Mailbox(mailbox("carl@example.com"));
         let key = house.accept(Mail { sender, ..mail(&["a@example.org"]) }).await;
         house.refuse(&key, &[0]).await;
-        house.notifier.pass().await;
+        house.notifier.pass(true).await;
         let (notice, _) = house.only_notice("example.com").await;
         assert_eq!(notice.next_attempt.is_some(), leaves);
     }
@@ -231,7 +231,7 @@ async fn where_no_notice_can_go_the_letter_is_dead() {
         let sender = ReversePath::Mailbox(mailbox(sender));
         let key = house.accept(Mail { sender, ..mail(&["a@example.org"]) }).await;
         house.refuse(&key, &[0]).await;
-        house.notifier.pass().await;
+        house.notifier.pass(true).await;
         assert_eq!(house.states(&key).await, [DeliveryState::Dead]);
     }
     assert!(house.entries("evil.notices.invalid").await.is_empty());
@@ -264,7 +264,7 @@ async fn a_flood_of_failures_is_no_flood_of_notices() {
     }
     house.store.end_lease(lease, DrainReport::default()).await.unwrap();
     // Nobody said so: they are found.
-    house.notifier.pass().await;
+    house.notifier.pass(true).await;
     assert_eq!(house.store.stats(&domain(QUEUE)).messages, NOTICES_WAITING);
     let left = house.store.stats(&domain("example.org"));
     assert_eq!(left.parked.get(&DeliveryState::Dead), Some(&5));
@@ -277,7 +277,7 @@ async fn the_content_comes_back_only_where_its_sender_asked_for_it() {
         let mut house = House::new(told()).await;
         let key = house.accept(Mail { ret, ..mail(&["a@example.org"]) }).await;
         house.refuse(&key, &[0]).await;
-        house.notifier.pass().await;
+        house.notifier.pass(true).await;
         let (_, content) = house.only_notice(QUEUE).await;
         assert_eq!(content.contains("\r\n\r\nbody\r\n"), whole);
         let kind = if whole { "message/rfc822" } else { "text/rfc822-headers" };
