@@ -91,7 +91,7 @@ impl<'a> Fleet<'a> {
     /// Sends couriers until all of them are back; returns the first trouble that one met. Tells `takes` once which
     /// next hop took a message.
     ///
-    /// 421 to one of them, and nobody listening any more, ends them all: what is under way is finished, nothing more is
+    /// [5321-3.8-drain] 421 to one of them, and nobody listening any more, ends them all: what is under way is finished, nothing more is
     /// taken up. Where a connection breaks, or a further one is not wanted, the others go on without it.
     pub(super) async fn travel(&mut self, takes: &mut (dyn FnMut(SocketAddr) + Send)) -> Option<Trouble> {
         self.owner.resume();

@@ -186,6 +186,7 @@ async fn a_drain_that_waits_for_its_rate_can_be_stopped() {
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
+/// [5321-4.5.4.1-hosts]
 #[tokio::test(start_paused = true)]
 async fn when_a_next_hop_is_back_everybody_who_waited_for_it_goes() {
     let down = Duration::from_secs(3000);
@@ -284,6 +285,7 @@ async fn a_primary_that_is_asked_for_once_and_stays_away_is_told_after_ten_minut
     assert_eq!(told(&world), ["down"]);
 }
 
+/// [5321-3.8-drain]
 #[tokio::test(start_paused = true)]
 async fn a_421_ends_all_connections_after_what_they_have_under_way() {
     let delivery = DomainDelivery { connections: 4, ..World::pinned() };

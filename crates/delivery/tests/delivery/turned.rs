@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use restante_delivery::{DomainDelivery, Leash, SessionLimits, Turned};
 use restante_net::{Connecting, Listener, Stream};
-use restante_queue::{DomainLease, DrainCause, LeaseAnswer, QueueStore};
-use restante_types::Domain;
+use restante_queue::{DomainLease, DrainCause, HoldKind, LeaseAnswer, QueueStore};
+use restante_types::{Domain, UnixMillis};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -112,6 +112,11 @@ fn waiting(world: &World) -> usize {
 
 /// Takes everything; what came, and the last command.
 async fn take(stream: Stream, pause: Duration) -> (Vec<String>, String) {
+    take_but(stream, pause, "@nobody").await
+}
+
+/// Takes everything but for recipients with this in their address.
+async fn take_but(stream: Stream, pause: Duration, refused: &str) -> (Vec<String>, String) {
     let (mut stream, mut taken, mut line) = (BufReader::new(stream), Vec::new(), String::new());
     stream.write_all(b"220 customer.example\r\n").await.unwrap();
     loop {
@@ -133,6 +138,7 @@ async fn take(stream: Stream, pause: Duration) -> (Vec<String>, String) {
                 stream.write_all(b"221 bye\r\n").await.unwrap();
                 return (taken, line);
             }
+            "RCPT" if line.contains(refused) => "550 5.1.1 nobody here\r\n",
             _ => "250 ok\r\n",
         };
         stream.write_all(answer.as_bytes()).await.unwrap();
@@ -295,4 +301,32 @@ async fn a_shutdown_without_patience_records_what_was_said() {
     assert!(rope.dropped.load(Ordering::SeqCst));
     let left: usize = names().iter().map(|name| store.waiting(name)).sum();
     assert_eq!((left, *answered.lock().unwrap()), (4, 2));
+}
+
+/// A customer that refuses too much stops its domain, as a primary does; the other domain of the call goes on.
+#[tokio::test]
+async fn a_circuit_opens_on_a_turned_connection_too() {
+    let world = world(100);
+    let arrived = UnixMillis((world.clock)().0 - 2 * 3_600_000);
+    for queue in world.store.inside().queues.values_mut() {
+        queue.rows.values_mut().for_each(|row| row.arrived = arrived);
+    }
+    let (ours, theirs) = connection().await;
+    let rope = hand_in(&world, ours, leases(&world).await, SessionLimits::default()).await;
+    let (_, last) = take_but(theirs, Duration::ZERO, "@a.example.org").await;
+    assert_eq!(last.trim_end(), "QUIT");
+    over(&rope).await;
+    let [refused, other] = names();
+    assert_eq!(world.store.stats(&refused).held.map(|note| note.kind), Some(HoldKind::Circuit));
+    assert!(results(&world)[0].starts_with("stopped: 5 of "), "{:?}", results(&world));
+    assert_eq!(results(&world)[1], "delivered all");
+    assert!(world.store.stats(&other).held.is_none() && world.store.waiting(&other) == 0);
+    timeout(LIMIT, async {
+        while world.store.waiting(&refused) < 50 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("what was refused goes back");
+    assert_eq!(world.told.all().len(), 1);
 }

@@ -96,7 +96,8 @@ impl Transaction {
         let last = last.map(kept);
         let taken = last.as_ref().filter(|reply| reply.severity() == Severity::Completed && self.is_wanted());
         let delivered = taken.is_some();
-        // [5321-4.2.1]: what is not accepted stays; 5yz to MAIL is no word about a recipient (see `refusal`).
+        // [5321-4.2.1]: what is not accepted stays; 5yz to MAIL is no word about a recipient (see `refusal`), and none
+        // about the next message ([5321-4.5.4.1-mail]).
         let fates = match (self.refused, &last) {
             (Some(reply), _) => vec![Fate::Deferred(reply); self.job.recipients.len()],
             (None, last) => {

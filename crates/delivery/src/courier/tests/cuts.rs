@@ -1,6 +1,7 @@
 //! Lines that go dead, and primaries that stop talking sense: nothing is lost, and nothing is done twice that was answered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use DeliveryState::{Deferred, Delivered, Queued};
 use restante_smtp::End;
@@ -68,6 +69,27 @@ async fn a_421_defers_its_message_and_leaves_the_others_to_the_next_connection()
     expected[4] = Deferred;
     assert_eq!(all, expected);
     assert!(counts(&primary).values().all(|count| *count == 1));
+}
+
+/// [5321-4.5.4.1-mail] It is about that message and this moment: the next is asked anew, and so is the same one later.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_sender_defers_its_message_and_no_other() {
+    for refused in ["550 5.7.1 not you", "553 5.1.8 no such sender", "451 4.3.0 later"] {
+        let office = Office::with(10).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let primary = Primary::new(ALL).saying(move |line| {
+            let fourth = line.starts_with("MAIL") && count.fetch_add(1, Ordering::SeqCst) == 3;
+            fourth.then_some(refused)
+        });
+        assert_eq!(office.round(&primary).await.end, End::Quit);
+        assert_eq!(asked.load(Ordering::SeqCst), 10, "nobody else is judged by it");
+        let (store, domain) = office.close().await;
+        let all: Vec<DeliveryState> = (0..10).map(|number| states(&store, &domain, number)[0]).collect();
+        let mut expected = vec![Delivered; 10];
+        expected[3] = Deferred;
+        assert_eq!(all, expected, "{refused}");
+    }
 }
 
 /// A primary that is no primary: the first message is noted, the others are as they were, and nobody waits for ever.
