@@ -6,24 +6,21 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use restante_admin::AdminServer;
-use restante_delivery::{
-    Clock, Courier, Delivery, DeliveryParts, DeliverySettings, HttpsFetch, PrimaryBook, SystemLookup,
-    TlsParts, TlsPolicies,
-};
+use restante_delivery::{Clock, PrimaryBook};
 use restante_net::ServerTls;
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Health, LowWater, ProbeCommand, QueueStore};
 use restante_senders::Senders;
 use restante_server::{Authority, Parts, Server, ServerSettings};
 use restante_turn::{PrimaryAddresses, TurnDesk};
 use restante_types::{Domain, UnixMillis};
-use tokio::task::JoinSet;
 
 use super::certificate;
-use super::collectors::{Collectors, Hops};
+use super::collectors::Collectors;
 use super::counted::{CountedAuthority, CountedStore};
 use super::current::{Current, Office};
 use super::error::{ReloadError, StartError};
 use super::known::{Change, KnownDomains};
+use super::outbound::Outbound;
 use super::{calls, events, monitors, orphans, settings};
 use crate::alarms::Alarms;
 use crate::config::{Config, DiskMark, Finding, Grade, Machine, Report, load, load_accounts};
@@ -32,9 +29,7 @@ use crate::config::{Config, DiskMark, Finding, Grade, Machine, Report, load, loa
 pub(super) struct House {
     store: Arc<dyn QueueStore>,
     desk: Arc<TurnDesk>,
-    delivery: Delivery,
-    routes: Arc<ArcSwap<DeliverySettings>>,
-    lookup: Arc<SystemLookup>,
+    out: Outbound,
     senders: Arc<Senders>,
     server: Arc<Server>,
     tls: Option<Arc<ServerTls>>,
@@ -43,10 +38,6 @@ pub(super) struct House {
     collectors: Collectors,
     known: KnownDomains,
     alarms: Alarms,
-    /// What TLS each domain demands.
-    tls_policies: Arc<TlsPolicies>,
-    /// Ends with the house.
-    _keepers: JoinSet<()>,
 }
 
 /// The book of primaries, as the desk asks it.
@@ -77,26 +68,8 @@ impl House {
         orphans::hold(&*store, &current.load().policies, &change.gone).await;
 
         let collectors = Collectors::open(config).await.map_err(StartError::Accounts)?;
-        let routes = Arc::new(ArcSwap::from_pointee(settings::delivery(config)));
-        let lookup = Arc::new(SystemLookup::with_settings(settings::dns(config))?);
-        let tls_policies = Arc::new(TlsPolicies::new(TlsParts {
-            lookup: lookup.clone(),
-            fetch: Arc::new(HttpsFetch::default()),
-            file: Some(config.top.data_dir.join("mta-sts.json")),
-            clock: clock(),
-        }));
-        let mut keepers = JoinSet::new();
-        keepers.spawn(tls_policies.clone().keep(routes.clone()));
-        let delivery = Delivery::start(DeliveryParts {
-            store: store.clone(),
-            settings: routes.clone(),
-            lookup: lookup.clone(),
-            carrier: Arc::new(Courier::new(tls_policies.clone())),
-            requesters: Arc::new(Hops(collectors.hops.clone())),
-            witness: Arc::new(alarms.clone()),
-            clock: clock(),
-        });
-        let primaries = Arc::new(Book(delivery.book()));
+        let out = Outbound::start(config, &store, &collectors, alarms)?;
+        let primaries = Arc::new(Book(out.delivery.book()));
         let desk = TurnDesk::new(store.clone(), primaries, settings::turn(config));
         let desk = desk.with_requesters(collectors.hops.clone()).with_ledger(Arc::new(alarms.clone()));
         let desk = Arc::new(desk);
@@ -106,9 +79,9 @@ impl House {
             desk: desk.clone(),
             accounts: collectors.accounts.clone(),
             drains: collectors.drains.clone(),
-            others: Arc::new(calls::Yielding(delivery.unreached())),
+            others: Arc::new(calls::Yielding(out.delivery.unreached())),
             senders: Some(senders.clone()),
-            calls: calls::join(delivery.door()),
+            calls: calls::join(out.delivery.door()),
             tls: tls.clone(),
         };
         let offer = collectors.accounts.offer();
@@ -118,16 +91,13 @@ impl House {
             desk: desk.clone(),
             server: server.clone(),
             alarms: alarms.clone(),
-            returns: delivery.returns(),
+            returns: out.delivery.returns(),
         };
         let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
-        alarms.attach(store.clone(), delivery.post_room());
         let house = Self {
             store,
             desk,
-            delivery,
-            routes,
-            lookup,
+            out,
             senders,
             server,
             tls,
@@ -136,8 +106,6 @@ impl House {
             collectors,
             known,
             alarms: alarms.clone(),
-            tls_policies,
-            _keepers: keepers,
         };
         house.remember();
         Ok(house)
@@ -193,10 +161,10 @@ impl House {
         (self.tls, self.known) = (tls, known);
         self.desk.reload(settings::turn(&config));
         self.collectors.enforce(&self.desk);
-        self.routes.store(Arc::new(settings::delivery(&config)));
+        self.out.routes.store(Arc::new(settings::delivery(&config)));
         // The file of trust anchors was read a moment ago; where it is gone since, the old settings stay.
-        let _read = self.lookup.configure(dns);
-        self.delivery.reloaded();
+        let _read = self.out.lookup.configure(dns);
+        self.out.delivery.reloaded();
         self.senders.reload(&settings::senders(&config));
         self.alarms.reload(settings::alarms(&config));
         self.current.store(Arc::new(Current::new(config)));
@@ -288,7 +256,7 @@ impl House {
     /// Closes from the outside in. What is in flight is finished, for at most `grace`.
     pub(super) async fn close(self, grace: Duration) {
         self.alarms.detach();
-        tokio::join!(self.server.shutdown(grace), self.delivery.shutdown(grace));
+        tokio::join!(self.server.shutdown(grace), self.out.delivery.shutdown(grace));
         self.admin.stop().await;
         self.store.close().await;
     }

@@ -12,6 +12,7 @@ mod known;
 mod monitors;
 mod notices;
 mod orphans;
+mod outbound;
 mod settings;
 mod signals;
 mod supervisor;
