@@ -104,8 +104,11 @@ impl Dns {
                 sign(dir.path(), zone, keys);
             }
         }
-        let anchor = keys[0].as_ref().expect("the root is signed").records(dir.path(), "key");
-        std::fs::write(dir.path().join("root.key"), anchor).expect("the trust anchor can be written");
+        for ending in ["key", "ds"] {
+            let anchor = keys[0].as_ref().expect("the root is signed").records(dir.path(), ending);
+            let file = dir.path().join(format!("root.{ending}"));
+            std::fs::write(file, anchor).expect("the trust anchor can be written");
+        }
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (authority, resolver) = (on(free_port()), on(free_port()));
         let nsd = start_nsd(dir.path(), &all, authority.port());
@@ -134,6 +137,12 @@ impl Dns {
     #[must_use]
     pub fn anchor(&self) -> PathBuf {
         self.dir.path().join("root.key")
+    }
+
+    /// The file with the digests of those keys.
+    #[must_use]
+    pub fn anchor_digest(&self) -> PathBuf {
+        self.dir.path().join("root.ds")
     }
 
     /// What both logged.

@@ -258,6 +258,29 @@ async fn the_names_for_dane_follow_the_aliases_that_are_proven() {
 }
 
 #[tokio::test]
+async fn the_trust_anchor_decides_what_is_proven() {
+    if !have("the_trust_anchor_decides_what_is_proven", DNS_PEERS) {
+        return;
+    }
+    let zones = [Zone::new("signed", Signing::Nsec, "@ MX 10 mx\nmx A 192.0.2.1\n")];
+    let (dns, other) = (Dns::start(&zones), Dns::start(&zones));
+    let mx = async |anchor| {
+        let settings = DnsSettings { servers: vec![dns.resolver()], trust_anchor: anchor };
+        let lookup = SystemLookup::with_settings(settings).unwrap();
+        lookup.proving().unwrap().mx(&domain("signed")).await
+    };
+    assert!(mx(Some(dns.anchor())).await.unwrap().secure);
+    assert!(mx(Some(dns.anchor_digest())).await.unwrap().secure, "a digest stands for its key");
+    // By the keys of the real root nothing here is proven, nor by those of another.
+    for anchor in [None, Some(other.anchor())] {
+        let found = mx(anchor).await;
+        assert!(matches!(found, Err(LookupError::Bogus(_))), "{found:?}");
+    }
+    let found = mx(Some(other.anchor_digest())).await;
+    assert!(matches!(found, Err(LookupError::Temporary(_))), "{found:?}");
+}
+
+#[tokio::test]
 async fn an_alias_by_dname_is_followed_but_not_proven() {
     if !have("an_alias_by_dname_is_followed_but_not_proven", DNS_PEERS) {
         return;

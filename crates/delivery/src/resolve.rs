@@ -4,6 +4,7 @@
 //! Whoever needs proof ([`Lookup::proving`], and always for TLSA) asks for the signatures and follows them to the trust
 //! anchor. Everybody else asks without, so that no domain depends on DNSSEC that did not ask for it.
 
+mod anchors;
 mod cache;
 mod client;
 mod judge;

@@ -9,13 +9,14 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer, RetryDnsHandle};
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use restante_types::{Domain, canonical};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
+use super::anchors::Anchors;
 use super::cache::{Cache, Kept};
 use super::judge::{Answer, Said, judge};
 use super::narrow::Narrow;
@@ -36,7 +37,14 @@ pub(super) struct Client {
 
 enum Wire {
     Plain(Pool),
-    Proven(DnssecDnsHandle<Pool>),
+    Proven(Box<Proving>),
+}
+
+/// Checks signatures. What it believes from the start may have to be looked up first.
+struct Proving {
+    pool: Pool,
+    anchors: Arc<Anchors>,
+    handle: OnceCell<DnssecDnsHandle<Pool>>,
 }
 
 /// What stands at the end of a name's aliases.
@@ -53,7 +61,7 @@ impl Client {
     pub(super) fn pair(
         servers: Vec<NameServerConfig>,
         options: ResolverOpts,
-        anchors: Arc<TrustAnchors>,
+        anchors: Arc<Anchors>,
     ) -> Result<(Self, Self), NetError> {
         let attempts = options.attempts;
         let mut request = DnsRequestOptions::default();
@@ -63,11 +71,9 @@ impl Client {
         let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
         let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
         let pool = Narrow(RetryDnsHandle::new(pool, attempts));
-        let proving = DnssecDnsHandle::with_trust_anchor(pool.clone(), anchors)
-            .validation_cache_size(DNSSEC_CHECKS)
-            .negative_validation_ttl(Duration::ZERO..=DNSSEC_DOUBT);
+        let proving = Proving { pool: pool.clone(), anchors, handle: OnceCell::new() };
         let client = |wire| Self { wire, options: request, cache: Cache::new(DNS_ANSWERS) };
-        Ok((client(Wire::Plain(pool)), client(Wire::Proven(proving))))
+        Ok((client(Wire::Plain(pool)), client(Wire::Proven(Box::new(proving)))))
     }
 
     pub(super) async fn mx(&self, name: &Domain) -> Result<Found<Mx>, LookupError> {
@@ -160,8 +166,23 @@ impl Client {
     async fn send(&self, query: Query) -> Result<DnsResponse, NetError> {
         match &self.wire {
             Wire::Plain(pool) => pool.lookup(query, self.options).first_answer().await,
-            Wire::Proven(handle) => handle.lookup(query, self.options).first_answer().await,
+            Wire::Proven(proving) => {
+                let handle = proving.handle(self.options).await?;
+                handle.lookup(query, self.options).first_answer().await
+            }
         }
+    }
+}
+
+impl Proving {
+    async fn handle(&self, options: DnsRequestOptions) -> Result<&DnssecDnsHandle<Pool>, NetError> {
+        let make = async || {
+            let keys = self.anchors.keys(&self.pool, options).await?;
+            Ok(DnssecDnsHandle::with_trust_anchor(self.pool.clone(), keys)
+                .validation_cache_size(DNSSEC_CHECKS)
+                .negative_validation_ttl(Duration::ZERO..=DNSSEC_DOUBT))
+        };
+        self.handle.get_or_try_init(make).await
     }
 }
 

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use hickory_resolver::Hosts;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use restante_types::{Domain, canonical};
 
+use super::anchors::Anchors;
 use super::client::Client;
 use super::{DnsSettings, DnsSettingsError, Found, Lookup, LookupError, Mx, Tlsa};
 use crate::events;
@@ -31,7 +31,7 @@ pub struct SystemLookup {
 /// What one configuration makes; replaced as a whole, with all that was kept.
 struct State {
     settings: DnsSettings,
-    anchors: Arc<TrustAnchors>,
+    anchors: Arc<Anchors>,
     general: Option<Arc<Servers>>,
     own: Mutex<HashMap<Vec<SocketAddr>, Arc<Servers>>>,
 }
@@ -53,7 +53,7 @@ impl SystemLookup {
     /// Reads the system's configuration. Must be called inside a tokio runtime.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: ArcSwap::from_pointee(State::new(DnsSettings::default(), TrustAnchors::default())) }
+        Self { state: ArcSwap::from_pointee(State::new(DnsSettings::default(), Anchors::built_in())) }
     }
 
     /// By the given settings. Must be called inside a tokio runtime.
@@ -95,7 +95,7 @@ impl Default for SystemLookup {
 
 impl State {
     /// Without general servers where they cannot be known; the reason is in the log.
-    fn new(settings: DnsSettings, anchors: TrustAnchors) -> Self {
+    fn new(settings: DnsSettings, anchors: Anchors) -> Self {
         let anchors = Arc::new(anchors);
         let general = if settings.servers.is_empty() {
             read_system_conf().and_then(|(config, options)| {
@@ -136,14 +136,14 @@ impl Servers {
     fn new(
         servers: Vec<NameServerConfig>,
         options: ResolverOpts,
-        anchors: Arc<TrustAnchors>,
+        anchors: Arc<Anchors>,
         hosts: Hosts,
     ) -> Result<Self, NetError> {
         let (plain, proven) = Client::pair(servers, options, anchors)?;
         Ok(Self { hosts, plain, proven })
     }
 
-    fn named(servers: &[SocketAddr], anchors: Arc<TrustAnchors>, hosts: Hosts) -> Result<Self, NetError> {
+    fn named(servers: &[SocketAddr], anchors: Arc<Anchors>, hosts: Hosts) -> Result<Self, NetError> {
         let servers = servers.iter().map(|server| {
             let mut both = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
             both.iter_mut().for_each(|connection| connection.port = server.port());
