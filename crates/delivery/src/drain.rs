@@ -215,7 +215,14 @@ impl Drain<'_> {
     async fn travel(&self, owner: &FeedOwner, hops: Vec<Hop>, certificates: Option<Certificates>) -> Ending {
         let mut fleet = Fleet::new(self.context, &self.settings, self.delivery, owner, (hops, certificates));
         loop {
-            owner.until_open().await;
+            let mut stop = self.context.stop.clone();
+            tokio::select! {
+                () = owner.until_open() => {}
+                _ = stop.wait_for(|stop| *stop > Stop::Run) => {
+                    owner.stop(Some(SHUTTING_DOWN));
+                    return Ending::Through;
+                }
+            }
             let before = owner.tally();
             let trouble = fleet.travel(&mut |hop| self.returned(hop)).await;
             if let Some(Trouble { ourselves: true, reply }) = trouble {

@@ -42,7 +42,7 @@ struct Inside {
     store: Arc<dyn QueueStore>,
     settings: Arc<ArcSwap<DeliverySettings>>,
     witness: Arc<dyn Witness>,
-    /// Bounded by the domains that had a drain since the start: those held.
+    /// Bounded by the domains that had a drain since the start: those held, and where notices wait to go.
     memories: Mutex<HashMap<Domain, Arc<Mutex<Memory>>>>,
     hosts: Mutex<Hosts>,
     /// Domains whose circuit opened and whose refused mail has to go back to the queue.
@@ -191,8 +191,13 @@ impl Returns {
         }
     }
 
-    /// Tells of primaries that have been down for long by now.
+    /// Tells of primaries that have been down for long by now, and forgets where notices went.
     pub(crate) fn look(&self, now: UnixMillis) {
+        let over = |domain: &Domain| {
+            domain.notices_to().is_some() && self.inside.store.stats(domain).messages == 0
+        };
+        let gone: Vec<Domain> = self.memories().keys().filter(|domain| over(domain)).cloned().collect();
+        gone.iter().for_each(|domain| drop(self.memories().remove(domain)));
         let all: Vec<_> =
             self.memories().iter().map(|(domain, memory)| (domain.clone(), memory.clone())).collect();
         for (domain, memory) in all {
@@ -229,7 +234,8 @@ impl Returns {
 
     fn circuit(&self, domain: &Domain) -> Circuit {
         let settings = self.inside.settings.load();
-        settings.domains.find(domain).map_or(NO_CIRCUIT, |(_, delivery)| delivery.circuit)
+        let found = settings.domains.find(domain).filter(|_| domain.notices_to().is_none());
+        found.map_or(NO_CIRCUIT, |(_, delivery)| delivery.circuit)
     }
 
     fn known(&self, domain: &Domain) -> Option<Arc<Mutex<Memory>>> {

@@ -177,13 +177,20 @@ async fn a_primary_that_does_not_wait_for_the_next_one_is_called_again_for_it() 
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_that_waits_for_its_rate_can_be_stopped() {
-    let world = World::new(paced(1), |_, _| Script::default());
-    world.fill(5);
-    world.ask(DrainCause::Etrn);
-    sleep(Duration::from_secs(1)).await;
-    let start = Instant::now();
-    world.delivery.shutdown(HOUR).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    for after in [1, 20] {
+        // After twenty seconds it waits without a connection.
+        let world = World::new(paced(1), |_, _| Script {
+            patience: Some((Duration::from_secs(10), reply(421, "idle"))),
+            ..Script::default()
+        });
+        world.fill(5);
+        world.ask(DrainCause::Etrn);
+        sleep(Duration::from_secs(after)).await;
+        let start = Instant::now();
+        world.delivery.shutdown(HOUR).await;
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert_eq!(world.store.waiting(&world.domain), 4);
+    }
 }
 
 /// [5321-4.5.4.1-hosts]
