@@ -89,11 +89,19 @@ impl Notifier {
             after = Some(last.domain.clone());
             for stats in page {
                 let has = |state| stats.parked.get(&state).is_some_and(|count| *count > 0);
-                if has(DeliveryState::Failed) || has(DeliveryState::Expired) {
+                let refused = has(DeliveryState::Failed) && !self.keeps_refused(&stats.domain);
+                if refused || has(DeliveryState::Expired) {
                     self.later.insert(stats.domain);
                 }
             }
         }
+    }
+
+    /// What is refused there stays parked for the operator, however much it is.
+    fn keeps_refused(&self, domain: &Domain) -> bool {
+        let settings = self.clerk.post.settings.load();
+        let rules = settings.domains.find(domain).map(|(_, delivery)| delivery.on_5xx);
+        rules == Some(On5xx::Hold) && domain.notices_to().is_none()
     }
 
     /// One domain, page by page.
@@ -158,6 +166,10 @@ impl Notifier {
         delivery: &DomainDelivery,
         entry: &Entry,
     ) -> Result<Seen, StoreError> {
+        // What the operator stopped may yet be delivered.
+        if entry.held.is_some() {
+            return Ok(Seen::Later);
+        }
         let now = (self.clerk.post.clock)();
         let mut seen = Seen::Done;
         for group in policy::unreported(entry) {

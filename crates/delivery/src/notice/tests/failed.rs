@@ -190,6 +190,15 @@ async fn nothing_is_told_of_a_domain_that_is_stopped_until_it_goes_again() {
     house.store.release_domain(&domain("example.org")).await.unwrap();
     house.notifier.pass(true).await;
     assert_eq!(house.entries(QUEUE).await.len(), 1);
+
+    // The same for a message that is stopped on its own.
+    let key = house.accept(mail(&["b@example.org"])).await;
+    house.store.hold(std::slice::from_ref(&key), "to be looked at").await.unwrap();
+    house.refuse(&key, &[0]).await;
+    house.notifier.pass(true).await;
+    assert_eq!(house.entries(QUEUE).await.len(), 1);
+    house.store.release(std::slice::from_ref(&key)).await.unwrap();
+    assert_eq!(house.states(&key).await, [DeliveryState::Queued]);
 }
 
 #[tokio::test]
