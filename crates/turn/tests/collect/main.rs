@@ -4,6 +4,7 @@
 
 #[path = "../etrn/fake.rs"]
 mod fake;
+mod ledger;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
