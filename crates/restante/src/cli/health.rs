@@ -12,7 +12,8 @@ use super::output::Output;
 /// Tell a monitor whether all is well
 ///
 /// Ends with 0 when mail comes in and goes out; with 1 when somebody should look (the index is being rebuilt, a domain
-/// is orphaned or misrouted, the clock is in doubt, an alarm is open other than that mail waits); with 2 when mail cannot come in, or nobody answers.
+/// is orphaned or misrouted, the clock is in doubt, an alarm is open other than that mail waits); with 2 when mail cannot
+/// come in, or nobody answers.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante health
