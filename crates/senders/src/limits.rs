@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one try of a question waits for one server.
 pub const LOOKUP_TRY: Duration = Duration::from_secs(2);
-/// Answers that the resolver remembers.
-pub const LOOKUPS_KEPT: u64 = 4096;
+/// Answers that the resolver remembers; one may have 64 KiB.
+pub const LOOKUPS_KEPT: u64 = 1024;
 
 /// How long the end of a message waits for what is still being found out. Whoever sends waits for 10 minutes (RFC 5321
 /// 4.5.3.2.6), so this is about our own slots.

@@ -157,3 +157,59 @@ fn unsigned(value: &[u8]) -> Vec<u8> {
     }
     open
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dkim::fields;
+
+    // [6376-5.4.2]
+    #[test]
+    fn a_name_takes_the_last_field_that_is_left() {
+        let section = b"A: 1\r\nB: 2\r\na : 3\r\n";
+        let all = Fields::new(fields(section));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let covered = |wanted: &[&str]| -> Vec<String> {
+            let covered = all.covered(&names(wanted)).into_iter();
+            covered.map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned()).collect()
+        };
+        assert_eq!(covered(&["A", "b", "a", "A", "C", "B"]), ["3", "2", "1"]);
+    }
+
+    // [6376-3.7]
+    #[test]
+    fn the_signature_itself_is_left_open() {
+        let open = |value: &str| String::from_utf8(unsigned(value.as_bytes())).unwrap();
+        assert_eq!(open(" v=1; b = ab\r\n cd ; bh=xy=\r\n"), " v=1; b =; bh=xy=");
+        assert_eq!(open("bh=b=1; b=2"), "bh=b=1; b=");
+    }
+
+    proptest! {
+        /// Whatever stands in a field or in a record, it is read or refused.
+        #[test]
+        fn nothing_from_the_network_breaks_it(words in prop::collection::vec(prop::sample::select(vec![
+            "v=1", "a=", "rsa-sha256", "ed25519-sha256", "b=", "bh=", "AAAA", "====", "c=", "relaxed/simple", "/", "d=",
+            "example.org", "h=", "from", ":", "i=", "@", "l=", "99999999999999999999", "s=", "key", "t=", "x=", "z=", "q=",
+            ";", " ", "\r\n ", "\u{fc}", "=", "k=rsa", "p=", "n=", "v=DKIM1", "r=y", "atps=x", "atpsh=sha1",
+        ]), 0..40)) {
+            let text = words.concat();
+            let now = UnixMillis(1_800_000_000_000);
+            if let Ok(signature) = Signature::read(0, text.as_bytes(), now) {
+                let name = signature.key_name();
+                prop_assert!(name.ends_with("._domainkey.example.org"), "{}", name);
+            }
+            let records = [text.into_bytes()];
+            for algorithm in [Algorithm::RsaSha256, Algorithm::Ed25519Sha256] {
+                let _read = Key::read(&records, algorithm);
+            }
+        }
+
+        #[test]
+        fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _read = Signature::read(0, &octets, UnixMillis(0));
+            let _key = Key::read(&[octets], Algorithm::RsaSha256);
+        }
+    }
+}

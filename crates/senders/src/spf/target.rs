@@ -61,6 +61,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 mod tests {
     use mail_auth::common::parse::TxtRecordParser;
     use mail_auth::spf::{Mechanism, Spf};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -108,5 +109,37 @@ mod tests {
         assert_eq!(expanded("%{d}..x", "192.0.2.3"), None);
         assert_eq!(expanded(&"x".repeat(300), "192.0.2.3"), None);
         assert_eq!(expanded("single", "192.0.2.3"), None);
+    }
+
+    proptest! {
+        /// Whatever a record says, its names can be asked about, or are none.
+        #[test]
+        fn any_record_makes_names_or_none(words in prop::collection::vec(prop::sample::select(vec![
+            "a", "mx", "exists", "include", "redirect", "exp", "ip4", "ptr", "all", ":", "=", "/", "//", "%", "{", "}",
+            "%{", "s", "l", "o", "d", "i", "p", "h", "r", "c", "t", "0", "1", "99999999999", "+", "-", "_", ".", "..", "%%",
+            "%_", "%-", " ", "192.0.2.1", "2001:db8::1", "example.org", "\u{fc}", "~", "?",
+        ]), 0..30)) {
+            let record = format!("v=spf1 {}", words.concat()).into_bytes();
+            let Ok(Some(spf)) = super::super::record::choose(&[record]) else { return Ok(()) };
+            let asked = Asked {
+                address: "2001:db8::1".parse().unwrap(),
+                helo: "a b\u{fc}".into(),
+                local: "\u{fc}@\"x".into(),
+                domain: "example.org".parse().unwrap(),
+            };
+            for directive in &spf.directives {
+                let (Mechanism::A { macro_string, .. }
+                | Mechanism::Mx { macro_string, .. }
+                | Mechanism::Exists { macro_string }
+                | Mechanism::Ptr { macro_string }
+                | Mechanism::Include { macro_string }) = &directive.mechanism
+                else {
+                    continue;
+                };
+                if let Some(name) = expand(macro_string, &asked, "example.org", "unknown") {
+                    prop_assert!(is_name(&name), "{}", name);
+                }
+            }
+        }
     }
 }
