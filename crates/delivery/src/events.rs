@@ -163,7 +163,9 @@ pub(crate) fn housekeeping_failed(domain: &Domain, error: &StoreError) {
 
 /// TLS with a next hop failed; `again` tells that the mail goes in clear over a second connection.
 pub(crate) fn tls_failed(domain: &Domain, hop: &str, error: &UpgradeError, again: bool) {
-    tracing::warn!(event = "tls_failed", %domain, hop, %error, again_in_clear = again);
+    // What a peer's certificate says is part of it.
+    let error = error.in_words();
+    tracing::warn!(event = "tls_failed", %domain, hop, error = %Printable::from(error.as_str()), again_in_clear = again);
 }
 
 /// Who asked for the mail to come to its address does not show the certificate on file; nothing was sent.

@@ -152,6 +152,8 @@ pub const STS_FETCH_PAUSE: Duration = Duration::from_secs(300);
 pub const STS_RENEW: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks after all policies.
 pub const STS_ROUND: Duration = Duration::from_secs(3600);
+/// Policies that are looked after at the same time in the background.
+pub const STS_AT_ONCE: usize = 8;
 /// Domains whose policies are kept; beyond it the one that ends first goes.
 pub const STS_DOMAINS: usize = 10_000;
 /// Octets of the file of policies that are read: as many policies of an unusual length.

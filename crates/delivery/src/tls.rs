@@ -13,6 +13,7 @@ mod sts_file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +22,10 @@ use arc_swap::ArcSwap;
 use restante_net::limits::HANDSHAKE_TIMEOUT;
 use restante_net::{ClientTls, ClientTlsBook, ServerName, Trust};
 use restante_types::Domain;
+use tokio::task::JoinSet;
 
 use crate::Clock;
+use crate::limits::{STS_AT_ONCE, STS_ROUND};
 use crate::resolve::Lookup;
 use crate::route::{self, Hop};
 use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy, TlsTrust};
@@ -108,14 +111,14 @@ impl TlsPolicies {
     ) -> Result<Demand, Unmet> {
         match delivery.tls {
             TlsPolicy::Opportunistic => Ok(Demand::if_offered(
-                named(None, hop),
+                named(hop.name.as_ref(), hop),
                 "opportunistic: encrypted where the next hop offers it, in clear otherwise".to_owned(),
             )),
             TlsPolicy::Require => Ok(Demand::encrypted(
-                named(None, hop),
+                named(hop.name.as_ref(), hop),
                 "require: encrypted, whatever certificate is shown".to_owned(),
             )),
-            TlsPolicy::Verify => Ok(self.verify(delivery, hop)),
+            TlsPolicy::Verify => self.verify(delivery, hop),
             TlsPolicy::Dane => dane::demand(&*self.lookup_for(delivery)?, hop).await,
             TlsPolicy::MtaSts => self.mta_sts(domain, delivery, hop).await,
         }
@@ -137,34 +140,48 @@ impl TlsPolicies {
         loop {
             let now = settings.load_full();
             let wanted = now.domains.iter().filter(|(_, delivery)| delivery.tls == TlsPolicy::MtaSts);
-            let configured = wanted.map(|(name, _)| name.clone());
-            for domain in self.sts.kept().into_iter().chain(configured) {
-                match now.domains.find(&domain) {
-                    Some((_, delivery)) if delivery.tls == TlsPolicy::MtaSts => {
-                        if let Ok(lookup) = self.lookup_for(delivery) {
-                            // What is wrong is in the log, and is told whoever needs the policy.
-                            let _ = self.sts.current(&domain, &lookup, (self.clock)()).await;
-                        }
-                    }
-                    // Its owner asks for something else now.
-                    _ => self.sts.forget(&domain).await,
+            let configured: BTreeSet<Domain> = wanted.map(|(name, _)| name.clone()).collect();
+            let mut looks = JoinSet::new();
+            for domain in configured.into_iter().chain(self.sts.kept()) {
+                if looks.len() >= STS_AT_ONCE {
+                    looks.join_next().await;
                 }
+                looks.spawn(self.clone().look_after(domain, now.clone()));
             }
-            tokio::time::sleep(crate::limits::STS_ROUND).await;
+            looks.join_all().await;
+            tokio::time::sleep(STS_ROUND).await;
         }
     }
 
-    fn verify(&self, delivery: &DomainDelivery, hop: &Hop) -> Demand {
-        let trust = &delivery.trust;
-        let name = named(trust.name.as_ref(), hop);
-        if !trust.fingerprints.is_empty() {
-            let count = trust.fingerprints.len();
-            let words = match count {
-                1 => "verify: the certificate whose fingerprint is on file".to_owned(),
-                _ => format!("verify: one of the {count} certificates whose fingerprints are on file"),
-            };
-            return Demand::verified(Trust::Fingerprints(trust.fingerprints.clone()), name, words);
+    async fn look_after(self: Arc<Self>, domain: Domain, settings: Arc<DeliverySettings>) {
+        match settings.domains.find(&domain) {
+            Some((_, delivery)) if delivery.tls == TlsPolicy::MtaSts => {
+                if let Ok(lookup) = self.lookup_for(delivery) {
+                    // What is wrong is in the log, and is told whoever needs the policy.
+                    let _ = self.sts.current(&domain, &lookup, (self.clock)()).await;
+                }
+            }
+            // Its owner asks for something else now.
+            _ => self.sts.forget(&domain).await,
         }
+    }
+
+    fn verify(&self, delivery: &DomainDelivery, hop: &Hop) -> Result<Demand, Unmet> {
+        let trust = &delivery.trust;
+        let name = trust.name.as_ref().or(hop.name.as_ref());
+        if !trust.fingerprints.is_empty() {
+            let words = match trust.fingerprints.len() {
+                1 => "verify: the certificate whose fingerprint is on file".to_owned(),
+                count => format!("verify: one of the {count} certificates whose fingerprints are on file"),
+            };
+            let by = Trust::Fingerprints(trust.fingerprints.clone());
+            return Ok(Demand::verified(by, named(name, hop), words));
+        }
+        // An address in the place of a name would let in whoever has a certificate for the address the DNS gives.
+        let name = match name {
+            Some(name) => certified(name)?,
+            None => ServerName::from(hop.address.ip()),
+        };
         let (by, whose) = match &trust.authorities {
             Some(file) => {
                 (Trust::Authorities(file.clone()), format!("the authorities in {}", file.display()))
@@ -172,7 +189,7 @@ impl TlsPolicies {
             None => (self.authorities.clone(), "the system's authorities".to_owned()),
         };
         let words = format!("verify: a certificate for {} by {whose}", name.to_str());
-        Demand::verified(by, name, words)
+        Ok(Demand::verified(by, name, words))
     }
 
     async fn mta_sts(&self, domain: &Domain, delivery: &DomainDelivery, hop: &Hop) -> Result<Demand, Unmet> {
@@ -181,7 +198,7 @@ impl TlsPolicies {
         // [8461-5-absent] Without one the mail waits: whoever demands MTA-STS of a domain counts on its policy.
         let found = self.sts.current(domain, &lookup, (self.clock)()).await;
         let known = found.map_err(|why| Unmet::policy(format!("no MTA-STS policy of {domain}: {why}")))?;
-        let (id, name) = (&known.id, named(None, hop));
+        let (id, name) = (&known.id, named(hop.name.as_ref(), hop));
         match known.policy.mode {
             // [8461-5-none] The domain says itself, by a policy that was verified, that it has none any more.
             StsMode::None => Ok(Demand::if_offered(
@@ -207,9 +224,7 @@ impl TlsPolicies {
                     "mta-sts: a certificate for {host} by the system's authorities (mode enforce, policy {id} of {domain})"
                 );
                 // [8461-4.2] Its own name: neither that of the domain nor one that the configuration gives.
-                let name = ServerName::try_from(host.as_str().to_owned());
-                let name = name.map_err(|_| Unmet::policy(format!("{host} is no name for a certificate")))?;
-                Ok(Demand::verified(self.authorities.clone(), name, words))
+                Ok(Demand::verified(self.authorities.clone(), certified(host)?, words))
             }
         }
     }
@@ -232,9 +247,14 @@ fn listed<'a>(policy: &StsPolicy, domain: &Domain, hop: &'a Hop) -> Result<&'a D
     Err(Unmet::policy(format!("left out: the MTA-STS policy of {domain} does not list {name}")))
 }
 
-/// What we ask for in the handshake: the name on file, that of the host, or its address.
+/// What we ask for where nothing hangs on it: a name, or the address.
 fn named(name: Option<&Domain>, hop: &Hop) -> ServerName<'static> {
-    let name = name.or(hop.name.as_ref());
-    let named = name.and_then(|name| ServerName::try_from(name.as_str().to_owned()).ok());
+    let named = name.and_then(|name| certified(name).ok());
     named.unwrap_or_else(|| ServerName::from(hop.address.ip()))
+}
+
+/// A name as certificates bear it.
+fn certified(name: &Domain) -> Result<ServerName<'static>, Unmet> {
+    let certified = ServerName::try_from(name.as_str().to_owned());
+    certified.map_err(|_| Unmet::policy(format!("{name} is no name that a certificate can be for")))
 }

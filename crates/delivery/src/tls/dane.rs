@@ -1,7 +1,7 @@
 //! RFC 7672, as an administrator demands it: mandatory (RFC 7672 2.2, 6). Mail goes only to whom usable TLSA records
 //! vouch for.
 
-use restante_net::{Dane, DaneRecord, ServerName, Trust};
+use restante_net::{Dane, DaneRecord, Trust};
 use restante_types::Domain;
 
 use super::demand::{Demand, Unmet};
@@ -61,9 +61,7 @@ fn of_records(found: Found<Tlsa>, base: &Domain, port: u16, hop: &Hop) -> Result
     let mut names = vec![base.clone()];
     names.extend(hop.references.iter().filter(|name| *name != base).cloned());
     // [7672-8.1] The server is asked for by its base domain.
-    let name = ServerName::try_from(base.as_str().to_owned());
-    let name = name.map_err(|_| Unmet::policy(format!("{base} is no name for a certificate")))?;
-    Ok(Demand::verified(Trust::Dane(Dane { records, names }), name, words))
+    Ok(Demand::verified(Trust::Dane(Dane { records, names }), super::certified(base)?, words))
 }
 
 fn owner(base: &Domain, port: u16) -> String {

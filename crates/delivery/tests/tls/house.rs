@@ -178,7 +178,8 @@ impl House {
         }
         let page = self.store.list(&Filter::default(), None, 10).await.unwrap();
         let reply = page.entries.first().and_then(|entry| entry.recipients[0].last_reply.clone());
-        (page.entries.len(), reply.map(|reply| reply.to_string()).unwrap_or_default())
+        let waiting = usize::try_from(self.store.stats(&self.domain).messages).unwrap();
+        (waiting, reply.map(|reply| reply.to_string()).unwrap_or_default())
     }
 
     pub(crate) async fn close(self) {
@@ -199,7 +200,6 @@ pub(crate) async fn drain(delivery: DomainDelivery, world: &World) -> (usize, St
 pub(crate) async fn deferred(delivery: DomainDelivery, world: &World, primary: &Primary) -> String {
     let (waiting, why) = drain(delivery, world).await;
     assert_eq!((waiting, primary.taken()), (MESSAGES, (0, 0)), "{why}");
-    assert!(why.starts_with('4'), "{why}");
     why
 }
 

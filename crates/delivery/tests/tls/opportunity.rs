@@ -27,6 +27,7 @@ fn scene(authority: &Authority) -> Scene {
     Scene { world, shown }
 }
 
+/// [8461-5-enforce] and every other policy that demands TLS.
 #[tokio::test]
 async fn without_starttls_nothing_goes_where_it_is_demanded() {
     let authority = Authority::new("ours");
@@ -38,6 +39,8 @@ async fn without_starttls_nothing_goes_where_it_is_demanded() {
             let wanted = match manner {
                 Manner::Missing => "450 4.7.4 ",
                 Manner::Refused => "454 4.7.0 not today",
+                // Deferred all the same: it is no judgement on the mail.
+                Manner::Never => "554 5.7.1 never",
                 // [3207-4.2-client]
                 Manner::Injected => "450 4.5.0 mail.example.org[127.0.0.1]",
                 _ => "450 4.7.5 no TLS with mail.example.org[127.0.0.1]",

@@ -21,6 +21,8 @@ pub(crate) enum Manner {
     Missing,
     /// Offers it and refuses.
     Refused,
+    /// Offers it and refuses for good.
+    Never,
     /// Says 220, and no handshake follows.
     Broken,
     /// Says 220 and nothing more; the connection stands.
@@ -113,6 +115,10 @@ impl Session {
                 }
                 "STARTTLS" if manner == Manner::Refused => {
                     say(&mut stream, "454 4.7.0 not today\r\n").await;
+                    manner = Manner::Missing;
+                }
+                "STARTTLS" if manner == Manner::Never => {
+                    say(&mut stream, "554 5.7.1 never\r\n").await;
                     manner = Manner::Missing;
                 }
                 "STARTTLS" => return self.start_tls(stream, manner).await,

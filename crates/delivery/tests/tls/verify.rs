@@ -1,8 +1,10 @@
 //! `verify`: by the system's authorities, a private one, a name, an address, a fingerprint.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use restante_delivery::{TlsPolicy, TlsTrust};
+use restante_delivery::{DomainDelivery, Hop, TlsPolicies, TlsPolicy, TlsTrust};
+use restante_types::UnixMillis;
 use sha2::{Digest, Sha256};
 
 use crate::chain::{Authority, Shown, Valid};
@@ -86,4 +88,14 @@ async fn an_authority_that_cannot_be_read_is_no_reason_to_trust() {
     let why = deferred(trusting(to_host(&primary, TlsPolicy::Verify), trust), &world, &primary).await;
     assert!(why.starts_with("450 4.7.5 our own TLS files cannot be used: /nowhere/ca.pem"), "{why}");
     assert_eq!(primary.seen().len(), 0);
+}
+
+/// The DNS gives the address too, so a certificate for the address is no proof of a name.
+#[tokio::test]
+async fn a_name_that_no_certificate_can_bear_is_not_replaced_by_the_address() {
+    let policies = TlsPolicies::offline(Arc::new(|| UnixMillis::EPOCH));
+    let hop = Hop { name: Some(domain("mail.1")), ..Hop::literal("127.0.0.1:25".parse().unwrap(), None) };
+    let delivery = DomainDelivery { tls: TlsPolicy::Verify, ..DomainDelivery::default() };
+    let why = policies.demand(&domain("example.org"), &delivery, &hop).await.unwrap_err();
+    assert_eq!(why.reply().to_string(), "450 4.7.0 mail.1 is no name that a certificate can be for");
 }

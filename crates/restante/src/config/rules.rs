@@ -107,6 +107,12 @@ fn policy_and_primary(fields: &Fields<'_>, rules: &Rules) {
                 "write tls-name = \"mail.example.org\", the name in its certificate, or its tls-fingerprint";
             fields.find(Grade::Warning, key, what, meant);
         }
+        (TlsPolicy::Verify, NextHop::Mx) if rules.tls_name.is_none() && rules.tls_fingerprint.is_empty() => {
+            let what = "tls-policy \"verify\" with primary \"mx\": the name that is looked for is the one the DNS gives, so \
+                        who forges the DNS can show a good certificate of his own";
+            let meant = "write tls-name, pin the primary by its name, or use \"dane\" or \"mta-sts\"";
+            fields.find(Grade::Warning, key, what.to_owned(), meant);
+        }
         (TlsPolicy::Dane, NextHop::Literal(_)) => {
             let what = format!(
                 "tls-policy \"dane\" with the address {primary} as primary: TLSA records hang on a name"

@@ -127,6 +127,8 @@ fn policies_that_need_a_name_and_have_an_address() {
     wrong(&with("mta-sts", "[192.0.2.1]", ""), ":4:14", &["a policy names MX hosts"]);
     warns(&with("mta-sts", "mail.example.org", ""), ":4:14", "only if the policy names it");
     warns(&with("verify", "[192.0.2.1]", ""), ":4:14", "issued for the address");
+    warns(&with("verify", "mx", ""), ":4:14", "who forges the DNS");
+    silent(&with("verify", "mx", "tls-name = \"mail.example.org\"\n"), "who forges the DNS");
     silent(&with("verify", "[192.0.2.1]", "tls-name = \"mail.example.org\"\n"), "issued for the address");
     silent(&with("verify", "mail.example.org", ""), "issued for the address");
     silent(&with("dane", "mail.example.org", ""), "hang on");
