@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::rdata::NULL;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::serialize::binary::BinEncodable;
 use restante_delivery::{DnsSettings, Found, Lookup, LookupError, SystemLookup, Tlsa};
 use restante_integration_tests::{DNS_PEERS, Dns, Signing, Zone, have};
 use restante_types::Domain;
@@ -230,7 +232,20 @@ async fn records_without_or_with_other_signatures_are_bogus() {
 
 #[tokio::test]
 async fn an_alias_nobody_signed_leads_nowhere() {
-    let lies = [about_tlsa(|truth, zone, answer| {
+    let by_dname = about_tlsa(|_, zone, answer| {
+        // Nor one by a DNAME that nobody signed.
+        let owner = answer.queries[0].name().clone();
+        let top = zone.split_once('.').unwrap().1;
+        let (above, target) = (name(zone), name(&format!("evil.{top}")));
+        empty(answer, ResponseCode::NoError);
+        let rdata = NULL::with(target.to_bytes().unwrap());
+        let made = name(&format!("_25._tcp.mx.evil.{top}"));
+        answer.answers = vec![
+            Record::from_rdata(above, 60, RData::Unknown { code: RecordType::DNAME, rdata }),
+            Record::from_rdata(owner, 60, RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(made))),
+        ];
+    });
+    let by_cname = about_tlsa(|truth, zone, answer| {
         let owner = answer.queries[0].name().clone();
         let top = zone.split_once('.').unwrap().1;
         let target = name(&format!("_25._tcp.mx.evil.{top}"));
@@ -238,7 +253,8 @@ async fn an_alias_nobody_signed_leads_nowhere() {
         let cname = hickory_resolver::proto::rr::rdata::CNAME(target.clone());
         answer.answers = vec![Record::from_rdata(owner, 60, RData::CNAME(cname))];
         answer.answers.extend(truth.ask(&target.to_ascii(), RecordType::TLSA).answers);
-    })];
+    });
+    let lies = [by_dname, by_cname];
     nobody_is_deceived("an_alias_nobody_signed_leads_nowhere", &lies).await;
 }
 

@@ -281,18 +281,29 @@ async fn the_trust_anchor_decides_what_is_proven() {
 }
 
 #[tokio::test]
-async fn an_alias_by_dname_is_followed_but_not_proven() {
-    if !have("an_alias_by_dname_is_followed_but_not_proven", DNS_PEERS) {
+async fn an_alias_by_dname_is_as_good_as_its_signature() {
+    if !have("an_alias_by_dname_is_as_good_as_its_signature", DNS_PEERS) {
         return;
     }
     // [7672-2.1.3-dname]
     let records = "old DNAME new\nhost.new MX 10 mx\nhost.new A 192.0.2.8\nmx A 192.0.2.1\n";
-    let dns = Dns::start(&[Zone::new("moved", Signing::Nsec, records)]);
+    let dns = Dns::start(&[
+        Zone::new("moved", Signing::Nsec, records),
+        Zone::new("moved3", Signing::Nsec3, records),
+        Zone::new("bare", Signing::Unsigned, records),
+        Zone::new("spoiled", Signing::Nsec, records).spoiled("DNAME\tnew.", "DNAME\tother."),
+    ]);
     for (by, plain) in &both(&dns) {
-        let found = plain.mx(&domain("host.old.moved")).await.unwrap();
-        assert_eq!(found.name, domain("host.new.moved"), "{by}");
-        let proven = plain.proving().unwrap().mx(&domain("host.old.moved")).await;
-        assert!(matches!(proven, Err(LookupError::Bogus(_))), "{by}: {proven:?}");
+        let proving = plain.proving().unwrap();
+        for (zone, secure) in [("moved", true), ("moved3", true), ("bare", false)] {
+            let found = proving.mx(&domain(&format!("host.old.{zone}"))).await.unwrap();
+            assert_eq!(found.name, domain(&format!("host.new.{zone}")), "{by}");
+            assert_eq!((found.secure, found.first_secure), (secure, secure), "{by} {zone}");
+        }
+        let changed = proving.mx(&domain("host.old.spoiled")).await;
+        assert!(matches!(changed, Err(LookupError::Bogus(_))), "{by}: {changed:?}");
+        let gone = proving.mx(&domain("gone.old.moved")).await;
+        assert_eq!(gone, Err(LookupError::NoName), "{by}");
     }
 }
 

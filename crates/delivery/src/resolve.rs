@@ -7,6 +7,7 @@
 mod anchors;
 mod cache;
 mod client;
+mod dname;
 mod judge;
 mod narrow;
 mod settings;

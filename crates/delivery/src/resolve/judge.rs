@@ -7,7 +7,7 @@ use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{DnsResponse, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
-use super::LookupError;
+use super::{LookupError, dname};
 
 /// What was answered to one question.
 #[derive(Debug, Clone)]
@@ -33,8 +33,7 @@ pub(super) enum Said {
 /// Judges the response to a question for `kind` records of `name`.
 ///
 /// With `proven`: [7672-2.1.1-insecure] what is known to be unsigned is an answer like any other, only not secure;
-/// [7672-2.1.1-bogus] what is neither that nor proven (bogus or indeterminate) is no answer. [7672-2.1.3-dname] So is an
-/// alias that a DNAME record makes: the CNAME record that comes with it has no signature of its own.
+/// [7672-2.1.1-bogus] what is neither that nor proven (bogus or indeterminate) is no answer.
 pub(super) fn judge(
     name: &Name,
     kind: RecordType,
@@ -72,10 +71,6 @@ fn judge_response(
         let secure = response.authorities.iter().any(|record| record.proof == Proof::Secure);
         return absence(response.response_code, proven && secure, response.negative_ttl());
     };
-    let provenance = of(found).map(|record| record.proof).min().unwrap_or_default();
-    if proven && !matches!(provenance, Proof::Secure | Proof::Insecure) {
-        return Err(unproven(name, kind));
-    }
     let mut data = of(found).map(|record| record.data.clone());
     let said = if found == kind {
         Said::Records(data.collect())
@@ -85,8 +80,17 @@ fn judge_response(
             _ => return Err(LookupError::Temporary(format!("{name} has a CNAME that cannot be read"))),
         }
     };
+    let (mut ttl, mut proof) = (ttl, of(found).map(|record| record.proof).min().unwrap_or_default());
+    if let Said::Alias(target) = &said
+        && let Some(its) = dname::proves(name, target, &response.answers)
+    {
+        (ttl, proof) = (ttl.min(its), Proof::Secure);
+    }
+    if proven && !matches!(proof, Proof::Secure | Proof::Insecure) {
+        return Err(unproven(name, kind));
+    }
     let ttl = Duration::from_secs(ttl.into());
-    Ok(Answer { said, secure: proven && provenance == Proof::Secure, ttl })
+    Ok(Answer { said, secure: proven && proof == Proof::Secure, ttl })
 }
 
 fn absence(code: ResponseCode, secure: bool, ttl: Option<u32>) -> Result<Answer, LookupError> {

@@ -64,7 +64,11 @@ fn narrow_response(query: &Query, response: DnsResponse) -> Result<DnsResponse, 
     // The validator's own questions are about zone cuts, where no alias can be.
     let follows = !matches!(kind, RecordType::DS | RecordType::DNSKEY | RecordType::NS);
     let wanted = if has(&message.answers, kind) || !follows { kind } else { RecordType::CNAME };
-    message.answers.retain(|record| record.name == *name && is_of(record, wanted));
+    // The CNAME that a DNAME makes is proven by the DNAME, whose owner stands above the name.
+    let makes_it = |record: &Record| {
+        wanted == RecordType::CNAME && is_of(record, RecordType::DNAME) && record.name.zone_of(name)
+    };
+    message.answers.retain(|record| record.name == *name && is_of(record, wanted) || makes_it(record));
     if !message.answers.iter().any(|record| record.record_type() == wanted) {
         message.answers.clear();
     }
@@ -80,9 +84,11 @@ fn narrow_response(query: &Query, response: DnsResponse) -> Result<DnsResponse, 
         if wanted == RecordType::CNAME && message.metadata.response_code == ResponseCode::NXDomain {
             message.metadata.response_code = ResponseCode::NoError;
         }
-        let signatures = message.answers.iter().filter_map(signature);
         // What a wildcard gave is proven by the absence of anything nearer.
-        if signatures.map(|rrsig| rrsig.input().num_labels).any(|labels| labels < name.num_labels()) {
+        let expanded = |record: &Record| {
+            signature(record).is_some_and(|rrsig| rrsig.input().num_labels < record.name.num_labels())
+        };
+        if message.answers.iter().any(expanded) {
             keep_denial(name, &mut message.authorities);
             message.authorities.retain(|record| !is_of(record, RecordType::SOA));
         } else {
