@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_queue::QueueStore;
-use restante_types::Domain;
+use restante_types::{Domain, NOTICES};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -114,7 +114,9 @@ impl PrimaryBook {
         let settings = self.settings.load();
         let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
         let mut hosts = std::collections::HashSet::new();
-        for (domain, delivery) in settings.domains.iter() {
+        // Notices go to many places, and no place asks for them.
+        let held = settings.domains.iter().filter(|(domain, _)| domain.as_str() != NOTICES);
+        for (domain, delivery) in held {
             match &delivery.primary {
                 NextHop::Mx => drop(pages.entry(Key::Mx(domain.clone())).or_insert_with(Page::blank)),
                 NextHop::Host { name, .. } => {
