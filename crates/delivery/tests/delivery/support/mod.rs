@@ -3,6 +3,7 @@
 mod carrier;
 mod dns;
 mod moody;
+mod row;
 mod sink;
 mod store;
 mod world;

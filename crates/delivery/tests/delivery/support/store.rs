@@ -10,22 +10,13 @@ use bytes::Bytes;
 use restante_queue::{
     Conclusion, ContentBuffer, ContentReader, Cursor, DomainLease, DomainStats, DrainCause, DrainProgress,
     DrainReport, DrainRequest, DrainRequests, Entry, EntryKey, Filter, Health, HoldKind, HoldNote, HoldOrder,
-    LeaseAnswer, ListPage, NewMessage, Outcome, Pauses, QueueStore, Receipt, RecipientStatus, Scope,
-    Settlement, Started, StoreError, Work,
+    LeaseAnswer, ListPage, NewMessage, Pauses, QueueStore, Receipt, Scope, Settlement, Started, StoreError,
+    Work,
 };
-use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, Reply, UnixMillis, Vouched};
+use restante_types::{DeliveryState, Domain, QueueId, UnixMillis, Vouched};
 use tokio::sync::mpsc;
 
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) envelope: Arc<Envelope>,
-    pub(crate) size: u64,
-    pub(crate) arrived: UnixMillis,
-    pub(crate) next_attempt: Option<UnixMillis>,
-    pub(crate) attempts: u32,
-    pub(crate) states: Vec<DeliveryState>,
-    pub(crate) replies: Vec<Option<Reply>>,
-}
+use super::row::{Row, client};
 
 #[derive(Default)]
 pub(crate) struct Queue {
@@ -84,49 +75,6 @@ impl Inside {
     }
 }
 
-impl Row {
-    fn waiting(&self) -> Vec<u16> {
-        let waiting = self.states.iter().enumerate().filter(|(_, state)| state.waits());
-        waiting.map(|(index, _)| u16::try_from(index).unwrap()).collect()
-    }
-
-    fn entry(&self, domain: &Domain, id: QueueId) -> Entry {
-        let recipients = self.envelope.recipients.iter().zip(&self.states).zip(&self.replies);
-        let recipients = (0..).zip(recipients).map(|(index, ((recipient, state), reply))| RecipientStatus {
-            index,
-            mailbox: recipient.mailbox.clone(),
-            state: *state,
-            attempts: self.attempts,
-            last_reply: reply.clone(),
-        });
-        Entry {
-            key: EntryKey { domain: domain.clone(), id },
-            envelope: self.envelope.clone(),
-            client: (*client()).clone(),
-            arrived: self.arrived,
-            size: self.size,
-            recipients: recipients.collect(),
-            state: self.states[0],
-            held: None,
-            next_attempt: self.next_attempt,
-            vouched: Vouched::Unchecked,
-        }
-    }
-
-    fn take(&mut self, index: u16, outcome: &Outcome) {
-        let (state, reply) = match outcome {
-            Outcome::Delivered => (DeliveryState::Delivered, None),
-            Outcome::Deferred { reply, next_attempt } => {
-                self.next_attempt = *next_attempt;
-                (DeliveryState::Deferred, Some(reply.clone()))
-            }
-            Outcome::Failed { reply } => (DeliveryState::Failed, Some(reply.clone())),
-        };
-        self.states[usize::from(index)] = state;
-        self.replies[usize::from(index)] = reply;
-    }
-}
-
 impl FakeStore {
     pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap()
@@ -151,11 +99,6 @@ impl FakeStore {
             _ => Err(StoreError::Fenced),
         }
     }
-}
-
-fn client() -> Arc<ClientFacts> {
-    let address = std::net::Ipv4Addr::LOCALHOST.into();
-    Arc::new(ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None })
 }
 
 fn note(order: HoldOrder) -> HoldNote {

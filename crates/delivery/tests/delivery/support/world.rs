@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use super::carrier::{Script, ScriptedCarrier};
 use super::dns::ScriptedDns;
-use super::store::{FakeStore, Row, content};
+use super::row::Row;
+use super::store::{FakeStore, content};
 
 pub(crate) fn domain(text: &str) -> Domain {
     text.parse().unwrap()
