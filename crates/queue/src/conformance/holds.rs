@@ -21,7 +21,7 @@ pub(super) async fn a_stop_with_an_end_says_when_it_is_over(subject: Subject) {
     let note = subject.store.stats(&name).held.unwrap();
     assert_eq!((note.until, note.pause_retention, note.since), (Some(end), true, START));
     assert!(subject.store.holds_over(UnixMillis(end.0 - 1)).is_empty());
-    assert_eq!(subject.store.holds_over(end), [name.clone()]);
+    assert_eq!(subject.store.holds_over(end), std::slice::from_ref(&name));
     subject.store.release_domain(&name).await.unwrap();
     assert!(subject.store.holds_over(UnixMillis::MAX).is_empty());
     let circuit = HoldOrder::new(HoldKind::Circuit, "5 of the first 10 were refused");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use restante_queue::conformance::{ManualClock, Subject};
-use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, IndexHealth, ProbeCommand};
+use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, IndexHealth, OpenError, ProbeCommand};
 use restante_types::DeliveryState;
 
 /// This test program as the probe's child; it must have a test `probe_child` that calls [`probe_child`].
@@ -33,9 +33,18 @@ pub(crate) fn options(dir: &Path, clock: &Arc<ManualClock>) -> EmbeddedOptions {
 }
 
 pub(crate) async fn open_at(dir: &Path, clock: Arc<ManualClock>) -> Subject {
-    let options = options(dir, &clock);
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await.unwrap();
-    let subject = Subject { store: Arc::new(opened.unwrap()), clock };
+    let end = Instant::now() + Duration::from_secs(10);
+    let store = loop {
+        let options = options(dir, &clock);
+        match tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await.unwrap() {
+            // Another test's probe has just been forked and holds a copy of our lock until it is executed.
+            Err(OpenError::InUse(_)) if Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => break opened.unwrap(),
+        }
+    };
+    let subject = Subject { store: Arc::new(store), clock };
     until(|| subject.store.health().index == IndexHealth::Ready).await;
     subject
 }
