@@ -75,6 +75,7 @@ pub struct Daemon {
     child: Option<Child>,
     dir: TempDir,
     ports: Ports,
+    environment: Vec<(String, String)>,
 }
 
 impl Daemon {
@@ -97,7 +98,7 @@ impl Daemon {
     pub fn prepare(options: &DaemonOptions) -> Self {
         let dir = tempfile::Builder::new().prefix("restante-it-").tempdir().expect("a temporary directory");
         let ports = Ports { smtp: free_port(), org: free_port(), com: free_port() };
-        let daemon = Self { child: None, dir, ports };
+        let daemon = Self { child: None, dir, ports, environment: Vec::new() };
         daemon.configure(options);
         daemon
     }
@@ -136,6 +137,11 @@ impl Daemon {
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
 
+    /// What it finds in its environment from its next start on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts what was prepared, or starts again after [`Daemon::kill`].
     ///
     /// # Panics
@@ -149,6 +155,7 @@ impl Daemon {
         let child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)

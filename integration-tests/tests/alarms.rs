@@ -77,7 +77,11 @@ impl Hook {
     fn told(&self) -> Vec<String> {
         let mut ids = BTreeSet::new();
         let calls = self.calls();
-        calls.iter().filter(|call| ids.insert(call.header("webhook-id").to_owned())).map(Call::shown).collect()
+        calls
+            .iter()
+            .filter(|call| ids.insert(call.header("webhook-id").to_owned()))
+            .map(Call::shown)
+            .collect()
     }
 
     fn tells(&self, wanted: &str, limit: Duration) {
@@ -94,7 +98,8 @@ fn read(stream: &mut TcpStream) -> Option<Call> {
         octets.extend_from_slice(&piece[..count]);
         let text = String::from_utf8(octets.clone()).ok()?;
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length =
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if body.len() >= length? {
             let (head, text) = (head.to_owned(), body.to_owned());
             return Some(Call { body: serde_json::from_str(&text).ok()?, head, text });
@@ -187,7 +192,8 @@ fn each_event_is_told_once_signed_and_not_again_after_a_crash() {
     ends_soon(&daemon.data_dir());
     daemon.run();
     let ports = daemon.ports();
-    let refusing = Behaviour { recipient_replies: vec![("", "550 5.1.1 no such user")], ..Behaviour::default() };
+    let refusing =
+        Behaviour { recipient_replies: vec![("", "550 5.1.1 no such user")], ..Behaviour::default() };
     let sink = Sink::start(ports.com, refusing);
     for domain in ["example.org", "example.com", "loop.example"] {
         deliver(ports.smtp, &[&format!("r@{domain}")]);
@@ -263,7 +269,8 @@ fn told_by_mail(daemon: &Daemon) {
         });
         texts.collect()
     };
-    let wanted = ["certificate-expiring: this server", "primary-down: example.org", "uncollected: example.org"];
+    let wanted =
+        ["certificate-expiring: this server", "primary-down: example.org", "uncollected: example.org"];
     let has = |texts: &[String], words: &str| texts.iter().any(|text| text.contains(words));
     let told = eventually(Duration::from_secs(20), || {
         let texts = subjects();
@@ -396,4 +403,59 @@ fn a_monitor_reads_what_happened() {
     assert!(get(port, "/health", "0123456789abcdef").starts_with("HTTP/1.1 200 "));
     assert!(get(port, "/metrics", "guessed-guessed-guessed").starts_with("HTTP/1.1 401 "));
     assert!(get(port, "/v1/config", "0123456789abcdef").starts_with("HTTP/1.1 404 "));
+}
+
+/// A webhook over HTTPS, by Python: prints its port, then each body that it got.
+struct Secured {
+    child: std::process::Child,
+    port: u16,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Secured {
+    fn start(certificate: &str, key: &str) -> Self {
+        use std::io::BufRead;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("checks/https_hook.py");
+        let mut child =
+            command(Peer::Python).arg(file).args([certificate, key]).stdout(Stdio::piped()).spawn().unwrap();
+        let (told, lines) = std::sync::mpsc::channel();
+        let output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+        let port = lines.recv_timeout(Duration::from_secs(20)).unwrap().parse().unwrap();
+        Self { child, port, lines }
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_webhook_over_https_is_one_that_this_system_trusts() {
+    if !have("a_webhook_over_https", &[Peer::Python]) {
+        return;
+    }
+    let files = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = private(&files.path().join("hook.crt"), &pair.cert.pem());
+    let key = private(&files.path().join("hook.key"), &pair.signing_key.serialize_pem());
+    let hook = Secured::start(&certificate, &key);
+    let tables = format!("[events]\nwebhook = \"https://localhost:{}/\"\n", hook.port);
+    let mut daemon = Daemon::prepare(&DaemonOptions { tables, ..DaemonOptions::default() });
+    daemon.run();
+    deliver(daemon.ports().smtp, &["r@example.org"]);
+    let refused =
+        || daemon.log().lines().any(|line| line.contains("webhook_failed") && line.contains("certificate"));
+    assert!(eventually(Duration::from_secs(20), refused), "{}", daemon.log());
+    assert!(hook.lines.try_recv().is_err(), "a stranger was told");
+    // What waits is told once the system trusts it.
+    daemon.kill();
+    daemon.set_environment("SSL_CERT_FILE", &certificate);
+    daemon.run();
+    let body = hook.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((body["event"].as_str(), body["domain"].as_str()), (Some("mail-held"), Some("example.org")));
 }
