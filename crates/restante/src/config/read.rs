@@ -163,7 +163,7 @@ fn read_main(fields: &mut Fields<'_>, machine: &Machine, config: &mut Config) {
 fn read_surroundings(fields: &mut Fields<'_>, config: &mut Config) {
     if let Some(mut dns) = fields.table("dns", "[dns]") {
         config.dns = Dns::read(&mut dns, &config.dns);
-        rules::readable(&dns, "trust-anchor", config.dns.trust_anchor.as_deref());
+        rules::trust_anchor(&dns, "trust-anchor", config.dns.trust_anchor.as_deref());
         dns.finish();
     }
     if let Some(mut notices) = fields.table("notices", "[notices]") {

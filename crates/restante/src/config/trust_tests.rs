@@ -75,7 +75,10 @@ fn slips_in_values_are_named() {
         wrong(&rules(line), &format!(":2:{column}"), &[says]);
     }
     wrong("[dns]\nserver = []\n", ":2:1", &["did you mean \"servers\"?"]);
-    wrong("[dns]\ntrust-anchor = \"/nowhere\"\n", ":2:16", &["trust-anchor: /nowhere cannot be read"]);
+    wrong("[dns]\ntrust-anchor = \"/nowhere\"\n", ":2:16", &["trust-anchor: /nowhere: ", "DNSKEY or DS"]);
+    let anchors = Tree::new("");
+    let empty = anchors.file("root.key", "; no key\n");
+    wrong(&format!("[dns]\ntrust-anchor = {empty:?}\n"), ":2:16", &["holds no DNSKEY and no DS record"]);
     wrong("[events]\nwebhook = \"http://example.org/\"\n", ":2:11", &["readable over the net", "https"]);
     wrong("[notices]\nfailed = \"/nowhere\"\n", ":2:10", &["failed: /nowhere cannot be used", "UTF-8"]);
     let tree = Tree::new("");
