@@ -190,7 +190,8 @@ pub(super) fn readable(fields: &Fields<'_>, key: &str, file: Option<&Path>) {
 /// Reports a file of trust anchors that cannot be used.
 pub(super) fn trust_anchor(fields: &Fields<'_>, key: &str, file: Option<&Path>) {
     let Some(file) = file else { return };
-    let settings = restante_delivery::DnsSettings { servers: Vec::new(), trust_anchor: Some(file.to_owned()) };
+    let settings =
+        restante_delivery::DnsSettings { servers: Vec::new(), trust_anchor: Some(file.to_owned()) };
     if let Err(error) = settings.check() {
         let what = format!("{key}: {error}");
         fields.find(Grade::Error, key, what, "write the path of a file of DNSKEY or DS records, one a line");
