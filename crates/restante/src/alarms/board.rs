@@ -90,7 +90,9 @@ impl Board {
     /// The condition is gone. A change once it has been for long enough.
     pub(crate) fn calm(&mut self, key: &Key, now: UnixMillis) -> Option<Change> {
         let open = self.open.get_mut(key)?;
-        let calm = *open.calm.get_or_insert(now);
+        // A clock that went back must not keep it open until it has caught up.
+        let calm = open.calm.filter(|calm| *calm <= now).unwrap_or(now);
+        open.calm = Some(calm);
         if now.since(calm) < key.0.settle() {
             return None;
         }

@@ -32,21 +32,27 @@ pub(super) fn due(memory: &mut Memory, settings: &Settings, now: UnixMillis) -> 
     if !settings.mail {
         return Vec::new();
     }
-    let rested = |key: &Key| memory.mailed.get(key).is_none_or(|mailed| now.since(mailed.at) >= APART);
+    let rested = |key: &Key| memory.mailed.get(key).is_none_or(|mailed| is_old(*mailed, now));
     let told = |key: &Key| memory.mailed.get(key).is_some_and(|mailed| mailed.open);
     let open = memory.board.open().filter(|(key, _)| !told(key) && rested(key));
     let begun = open.filter_map(|(key, open)| {
         let to = addressee(key, settings)?;
         Some(Due { key: key.clone(), open: true, letter: begins(key, open, to, settings, now) })
     });
-    let over = memory.mailed.iter().filter(|(key, mailed)| {
-        mailed.open && memory.board.get(key).is_none() && now.since(mailed.at) >= APART
-    });
+    let over = memory
+        .mailed
+        .iter()
+        .filter(|(key, mailed)| mailed.open && memory.board.get(key).is_none() && is_old(**mailed, now));
     let ended = over.filter_map(|(key, _)| {
         let to = addressee(key, settings)?;
         Some(Due { key: key.clone(), open: false, letter: ends(key, to, settings)? })
     });
     begun.chain(ended).collect()
+}
+
+/// Whether another may follow; so after a clock that went back.
+fn is_old(mailed: Mailed, now: UnixMillis) -> bool {
+    now.since(mailed.at) >= APART || now < mailed.at
 }
 
 /// Ends that nobody is told of are noted at once; what was told long ago is forgotten.
@@ -55,7 +61,7 @@ fn forget_quiet_ends(memory: &mut Memory, now: UnixMillis) {
     memory.mailed.retain(|key, mailed| {
         let over = board.get(key).is_none();
         mailed.open &= !over || key.0.end_name().is_some();
-        !over || mailed.open || now.since(mailed.at) < APART
+        !over || mailed.open || !is_old(*mailed, now)
     });
 }
 

@@ -212,3 +212,47 @@ pub(super) fn span(span: Duration) -> String {
         seconds => format!("{seconds} s"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(free: u64, intake: IntakeHealth) -> Health {
+        Health {
+            intake,
+            index: IndexHealth::Ready,
+            free_bytes: Some(free),
+            low_water_bytes: Some(100),
+            messages: 0,
+            damaged: 0,
+            clock_doubted: false,
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_is_told_before_mail_is_refused_and_once() {
+        let mut board = Board::default();
+        let mut minute = 0;
+        let mut look = |free: u64, intake: IntakeHealth| -> Vec<bool> {
+            minute += 1;
+            let now = UnixMillis(minute * 120_000);
+            judge_store(&mut board, &health(free, intake), now).iter().map(|change| change.open).collect()
+        };
+        assert!(look(150, IntakeHealth::Open).is_empty());
+        assert!(look(125, IntakeHealth::Open).is_empty());
+        assert_eq!(look(124, IntakeHealth::Open), [true]);
+        for free in [126, 124, 149, 99] {
+            assert!(look(free, IntakeHealth::Open).is_empty(), "{free}");
+        }
+        assert!(look(99, IntakeHealth::LowDisk).is_empty());
+        assert!(look(150, IntakeHealth::Open).is_empty(), "it must stay so");
+        assert_eq!(look(150, IntakeHealth::Open), [false]);
+        assert_eq!(look(1000, IntakeHealth::Failing("EIO".into())), [true]);
+    }
+
+    #[test]
+    fn spans_are_for_people() {
+        let shown = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!([0, 119, 120, 7200, 172_800].map(shown), ["0 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! The task that looks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -95,12 +96,16 @@ impl Alarms {
     }
 
     /// What the counts of the queues say, and the store's condition.
-    pub(super) async fn look_at(&self, attached: &Attached, now: UnixMillis) {
+    pub(super) async fn look_at(&self, attached: &Arc<Attached>, now: UnixMillis) {
         let settings = self.0.settings.load_full();
         let health = attached.store.health();
         // While the log is read again, the counts say nothing.
         let counted = matches!(health.index, IndexHealth::Ready);
         let seen = if counted { Some(Seen::look(&*attached.store, &settings, now).await) } else { None };
+        // What a store says that is being closed is no news.
+        if !self.0.attached.load().as_ref().is_some_and(|still| Arc::ptr_eq(still, attached)) {
+            return;
+        }
         let asked = std::mem::take(&mut *lock(&self.0.asked));
         let changes = {
             let mut memory = lock(&self.0.memory);

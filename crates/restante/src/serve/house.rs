@@ -342,6 +342,8 @@ fn keep_for_this_run(old: &Config, new: &mut Config) -> Vec<&'static str> {
         keep("data-dir", &old.top.data_dir, &mut new.top.data_dir),
         keep("worker-threads", &old.top.worker_threads, &mut new.top.worker_threads),
         keep("[admin] socket", &old.admin.socket, &mut new.admin.socket),
+        keep("[admin] http", &old.admin.http, &mut new.admin.http),
+        keep("[admin] token-file", &old.admin.token_file, &mut new.admin.token_file),
         keep("[limits] index-cache", &old.limits.index_cache, &mut new.limits.index_cache),
         keep("[limits] disk-low-water", &old.limits.disk_low_water, &mut new.limits.disk_low_water),
     ];

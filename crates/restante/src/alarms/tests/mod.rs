@@ -79,7 +79,9 @@ impl World {
         };
         let post = PostRoom::new(store.clone(), Arc::new(ArcSwap::from_pointee(routes)), told(&clock));
         let alarms = made(&directory, settings, &clock);
-        Self { directory, alarms, attached: Arc::new(Attached { store, post }), clock }
+        let attached = Arc::new(Attached { store, post });
+        alarms.0.attached.store(Some(attached.clone()));
+        Self { directory, alarms, attached, clock }
     }
 
     fn now(&self) -> UnixMillis {
@@ -93,6 +95,7 @@ impl World {
     /// A new run with what the old one left. Nothing is written on the way out, as after a crash.
     fn restart(&mut self, settings: Settings) {
         self.alarms = made(&self.directory, settings, &self.clock);
+        self.alarms.0.attached.store(Some(self.attached.clone()));
     }
 
     async fn put(&self, domain: &str) {

@@ -231,3 +231,31 @@ async fn the_oldest_call_goes_where_too_many_wait() {
     assert_eq!(calls.len(), crate::limits::MAX_CALLS);
     assert_eq!(calls.last().map(String::as_str), Some("primary-up closes"));
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_keeps_no_alarm_open() {
+    let world = World::new(called(HOOK)).await;
+    world.put("example.org").await;
+    world.look().await;
+    world.empty("example.org").await;
+    world.look().await;
+    world.clock.fetch_sub(24 * 3_600_000, Ordering::SeqCst);
+    world.look().await;
+    world.wait(MINUTE);
+    world.look().await;
+    assert_eq!(world.calls(), ["mail-held opens", "mail-held closes"]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_is_no_alarm_and_one_that_fails_is() {
+    let world = World::new(called(HOOK)).await;
+    world.put("example.org").await;
+    world.look().await;
+    world.alarms.detach();
+    world.attached.store.close().await;
+    world.look().await;
+    assert_eq!(world.calls(), ["mail-held opens"]);
+    world.alarms.store_failed("I/O error\u{7}").await;
+    world.alarms.store_failed("I/O error").await;
+    assert_eq!(world.calls(), ["store-failing opens"]);
+}
