@@ -14,6 +14,7 @@ mod stream;
 mod tls_book;
 mod tls_client;
 mod tls_dane;
+mod tls_names;
 mod tls_peer;
 mod tls_server;
 mod tls_trust;

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256, Sha512};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::limits::{CHAIN, DANE_NAMES};
+use crate::tls_names::bears;
 
 /// What a TLSA record says about the certificate it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,11 +173,7 @@ impl DaneVerifier {
             .map_err(Mismatch::Chain)?;
         // [7672-3.2.2] [7672-3.2.3] And it must be the certificate of this server, not of another one by that issuer.
         let names = || self.dane.names.iter().take(DANE_NAMES);
-        let bears = |name: &Domain| {
-            ServerName::try_from(name.as_str())
-                .is_ok_and(|name| parsed.verify_is_valid_for_subject_name(&name).is_ok())
-        };
-        if names().any(bears) {
+        if names().any(|name| bears(&parsed, name)) {
             return Ok(());
         }
         Err(Mismatch::Name(names().map(Domain::as_str).collect::<Vec<_>>().join(" or ")))

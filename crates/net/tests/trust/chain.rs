@@ -77,20 +77,27 @@ impl Authority {
 
     /// A certificate for these names and addresses.
     pub(crate) fn issue(&self, names: &[&str], valid: Valid) -> Shown {
-        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.sign(CertificateParams::new(names).unwrap(), valid)
+    }
+
+    /// One as they were made long ago: these names besides, and a name in its subject.
+    pub(crate) fn issue_to(&self, subject: &str, names: &[&str]) -> Shown {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, subject);
+        self.sign(params, Valid::Now)
+    }
+
+    fn sign(&self, mut params: CertificateParams, valid: Valid) -> Shown {
+        let key = KeyPair::generate().unwrap();
         if valid == Valid::Past {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
         }
         let own = params.signed_by(&key, &self.issuer).unwrap();
         let chain = std::iter::once(own.der().to_vec()).chain(self.chain()).collect();
-        Shown {
-            chain,
-            spki: key.subject_public_key_info(),
-            dir: tempfile::tempdir().unwrap(),
-            key: key.serialize_pem(),
-        }
+        let dir = tempfile::tempdir().unwrap();
+        Shown { chain, spki: key.subject_public_key_info(), dir, key: key.serialize_pem() }
     }
 }
 

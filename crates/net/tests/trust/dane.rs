@@ -94,6 +94,31 @@ async fn dane_ta_wants_one_of_the_names() {
     }
 }
 
+/// [7672-3.2.3] The name in the subject counts where there is no other.
+#[tokio::test]
+async fn an_old_certificate_has_its_name_in_its_subject() {
+    let top = Authority::new("top");
+    let tls = || tls(vec![each(2, 0, &top.der())[1].clone()], &[HOST]);
+    for good in [HOST, "Mail.Example.ORG", "*.example.org"] {
+        shake(&top.issue_to(good, &[]), &tls(), HOST).await.unwrap();
+        shake(&top.issue_to(good, &["192.0.2.1"]), &tls(), HOST).await.unwrap();
+        shake(&top.issue_to(good, &["other.example"]), &tls(), HOST).await.unwrap_err();
+    }
+    for bad in [
+        "example.org",
+        "*.mail.example.org",
+        "*",
+        "m*.example.org",
+        "x.mail.example.org",
+        "mail.example.org\0",
+    ] {
+        shake(&top.issue_to(bad, &[]), &tls(), HOST).await.unwrap_err();
+    }
+    // By an authority of the system, as RFC 9525 has it, no subject counts.
+    let pkix = ClientTls::trusting(&Trust::Authorities(top.file()), None).unwrap();
+    shake(&top.issue_to(HOST, &[]), &pkix, HOST).await.unwrap_err();
+}
+
 /// [7672-3.1.3]
 #[test]
 fn what_cannot_be_used_is_known_before() {
