@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use restante_integration_tests::{Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, sample};
+use restante_integration_tests::{
+    Behaviour, Daemon, DaemonOptions, Peer, Postfix, Sink, connect, eventually, have, sample,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -31,7 +33,13 @@ struct Primary {
 
 impl Primary {
     fn start(port: u16, mood: impl Fn(usize) -> Mood + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the primary's port is free");
+        // The one before it may be just leaving.
+        let mut bound = None;
+        eventually(LONG, || {
+            bound = TcpListener::bind(("127.0.0.1", port)).ok();
+            bound.is_some()
+        });
+        let listener = bound.expect("the primary's port is free");
         let primary = Self {
             taken: Arc::default(),
             asked: Arc::default(),
@@ -254,4 +262,26 @@ fn two_messages_a_second_and_no_more() {
     assert!(eventually(LONG, || sink.count() == 9), "{}", daemon.log());
     assert!(began.elapsed() >= Duration::from_millis(3900), "{:?}", began.elapsed());
     assert_eq!(sink.connections(), 1);
+}
+
+#[test]
+fn postfix_that_forgot_its_domain_and_remembers_it() {
+    if !have("postfix_that_forgot_its_domain_and_remembers_it", &[Peer::Postfix]) {
+        return;
+    }
+    let daemon = Daemon::start(&DaemonOptions::default());
+    fill(&daemon, 50);
+    outage(&daemon);
+    let forgetful = Postfix::start_with(daemon.ports().org, &["virtual_mailbox_domains ="]);
+    ask(&daemon);
+    assert!(eventually(LONG, || events(&daemon, "circuit_open") == 1), "{}", daemon.log());
+    assert!(eventually(LONG, || parked(&daemon, "failed") == 0), "{}", daemon.log());
+    assert_eq!(daemon.waiting("example.org"), 50);
+    assert_eq!(forgetful.log().matches("Relay access denied").count(), 5);
+    drop(forgetful);
+    let well = Postfix::start_on(daemon.ports().org);
+    assert!(daemon.admin(&["release", "example.org"]).status.success());
+    ask(&daemon);
+    assert!(eventually(LONG, || daemon.waiting("example.org") == 0), "{}", daemon.log());
+    assert!(eventually(LONG, || well.mailbox().len() == 50), "{}", well.log());
 }
