@@ -162,6 +162,12 @@ impl Delivery {
         self.why.get(domain)
     }
 
+    /// Where all of them stand.
+    #[must_use]
+    pub fn why_book(&self) -> WhyBook {
+        self.why.clone()
+    }
+
     /// What is known of the primaries between drains.
     #[must_use]
     pub fn returns(&self) -> Returns {

@@ -83,9 +83,9 @@ fn what_is_no_toml() {
 #[test]
 fn a_policy_that_cannot_be_kept() {
     refused(
-        "[[domain]]\nname = \"example.org\"\ntls-policy = \"dane\"\n",
+        "[[domain]]\nname = \"example.org\"\ntls-policy = \"dane\"\nprimary = \"[192.0.2.1]\"\n",
         4,
-        &["cannot enforce", "\"require\""],
+        &["TLSA records hang on a name", "\"verify\""],
     );
 }
 

@@ -1,13 +1,15 @@
 //! The way to a primary as an operator wants to see it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use restante_types::Domain;
 
 use super::{Hop, LeftOut, NoRoute, explore};
 use crate::delivery::Delivery;
-use crate::settings::NextHop;
+use crate::resolve::Lookup;
+use crate::settings::{DeliverySettings, NextHop};
 
 /// Where a domain's mail would go now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +33,18 @@ pub struct RouteView {
 }
 
 impl Delivery {
-    /// Looks up where a domain's mail would go now, as a drain would; `None` where we hold nothing for it.
+    /// [`RouteView::look`] with what is in force.
     pub async fn route(&self, domain: &Domain) -> Option<RouteView> {
-        let settings = self.settings.load_full();
+        RouteView::look(&self.lookup, &self.settings.load_full(), domain).await
+    }
+}
+
+impl RouteView {
+    /// Looks up where a domain's mail would go now, as a drain would; `None` where we hold nothing for it.
+    pub async fn look(lookup: &Arc<dyn Lookup>, settings: &DeliverySettings, domain: &Domain) -> Option<Self> {
         let (_, delivery) = settings.domains.find(domain)?;
-        let (found, left_out) = explore(&self.lookup, &settings, domain, &delivery.primary).await;
-        let mut view = RouteView {
+        let (found, left_out) = explore(lookup, settings, domain, &delivery.primary).await;
+        let mut view = Self {
             domain: domain.clone(),
             primary: delivery.primary.clone(),
             resolvers: delivery.resolvers.clone(),

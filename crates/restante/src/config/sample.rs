@@ -105,12 +105,14 @@ fn the_sample_with_everything_switched_on_is_understood() {
     std::fs::write(directory.path().join("tls.key"), pair.signing_key.serialize_pem()).unwrap();
     std::fs::write(directory.path().join("tls.clients.crt"), pair.cert.pem()).unwrap();
     std::fs::write(directory.path().join("tls.primary.crt"), pair.cert.pem()).unwrap();
-    for name in ["root.key", "failed.txt", "delayed.txt", "relayed.txt", "webhook.secret", "monitor.token"] {
+    for name in ["failed.txt", "delayed.txt", "relayed.txt", "webhook.secret", "monitor.token"] {
         let file = directory.path().join(name);
         std::fs::write(&file, "a text of some length").unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     std::fs::write(directory.path().join("monitor.token"), "0123456789abcdef").unwrap();
+    let key = format!(". IN DNSKEY 257 3 13 {}==\n", "A".repeat(86));
+    std::fs::write(directory.path().join("root.key"), key).unwrap();
     let here = format!("{}/", directory.path().display());
     std::fs::write(&file, switched_on(&text()).replace("/etc/restante/", &here)).unwrap();
     let (config, report) = load(&file, &machine());

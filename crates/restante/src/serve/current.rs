@@ -1,17 +1,20 @@
 //! What is in force, as the administrator's interface asks for it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use restante_admin::{DomainPolicy, Metrics, Operations};
-use restante_api::AlarmView;
+use restante_api::{AlarmView, ExplainQuery, ExplainReport, RouteReport, WhyReport};
 use restante_delivery::Returns;
 use restante_queue::Started;
 use restante_server::Server;
 use restante_turn::{FlushError, TurnDesk};
 use restante_types::{Domain, DomainMap};
 
+use super::known::KnownDomains;
 use super::settings::{self, Policy};
+use super::ways::{self, Ways};
 use crate::alarms::Alarms;
 use crate::config::{Config, render, written};
 
@@ -34,6 +37,7 @@ impl Current {
         if config.tls.is_none() {
             warnings.push("there is no certificate: STARTTLS is not offered".to_owned());
         }
+        warnings.extend(KnownDomains::warning(&config.top.data_dir));
         Self { config, policies, warnings }
     }
 
@@ -57,7 +61,12 @@ pub(super) struct Office {
     pub(super) alarms: Alarms,
     /// What is known of the primaries.
     pub(super) returns: Returns,
+    /// Where mail goes.
+    pub(super) ways: Ways,
 }
+
+/// An answer that takes some time.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 fn shown(name: &Domain, policy: &Policy) -> DomainPolicy {
     DomainPolicy { domain: name.clone(), mode: written(&policy.mode), retention: policy.retention }
@@ -84,6 +93,19 @@ impl Operations for Office {
 
     fn forget_outage(&self, domain: &Domain) {
         self.returns.reset(domain);
+    }
+
+    fn route<'a>(&'a self, domain: &'a Domain) -> Later<'a, Option<RouteReport>> {
+        let current = self.current.load_full();
+        Box::pin(async move { self.ways.route(&current.config, domain).await })
+    }
+
+    fn why(&self, domain: &Domain) -> Option<WhyReport> {
+        self.ways.why(domain)
+    }
+
+    fn explain(&self, query: ExplainQuery) -> Later<'_, Result<ExplainReport, String>> {
+        Box::pin(ways::explain(&self.server, query))
     }
 
     fn warnings(&self) -> Vec<String> {

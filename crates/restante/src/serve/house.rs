@@ -92,6 +92,7 @@ impl House {
             server: server.clone(),
             alarms: alarms.clone(),
             returns: out.delivery.returns(),
+            ways: out.ways(),
         };
         let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
         let house = Self {
@@ -325,6 +326,10 @@ fn read_known(config: &Config) -> KnownDomains {
     let file = KnownDomains::file(&config.top.data_dir);
     KnownDomains::read(&file).unwrap_or_else(|error| {
         events::known_domains(&file, &error);
+        // It is written anew in a moment; what is in it must not be lost for that.
+        if let Err(error) = std::fs::rename(&file, KnownDomains::aside(&file)) {
+            events::known_domains(&file, &error);
+        }
         KnownDomains::default()
     })
 }

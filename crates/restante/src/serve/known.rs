@@ -64,6 +64,23 @@ impl KnownDomains {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// Where one that cannot be understood is put, so that a person can look at it.
+    pub(crate) fn aside(file: &Path) -> PathBuf {
+        file.with_extension("json.damaged")
+    }
+
+    /// What a monitor should be told as long as one lies there.
+    pub(crate) fn warning(data_dir: &Path) -> Option<String> {
+        let aside = Self::aside(&Self::file(data_dir));
+        aside.exists().then(|| {
+            format!(
+                "the list of known domains could not be read: a domain that had left the configuration by then is \
+                 answered 550, not 450; look at {} and remove it",
+                aside.display()
+            )
+        })
+    }
+
     /// Writes it so that after a crash the old or the new one is there, whole.
     ///
     /// # Errors

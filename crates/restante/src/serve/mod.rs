@@ -18,6 +18,7 @@ mod signals;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use std::io::Write;
 

@@ -13,6 +13,7 @@ use super::collectors::{Collectors, Hops};
 use super::error::StartError;
 use super::house::clock;
 use super::settings;
+use super::ways::Ways;
 use crate::alarms::Alarms;
 use crate::config::Config;
 
@@ -25,8 +26,7 @@ pub(super) struct Outbound {
     /// Who answers for the DNS.
     pub(super) lookup: Arc<SystemLookup>,
     /// What TLS each domain demands.
-    #[allow(dead_code, reason = "for whoever shows the way a domain's mail would take")]
-    pub(super) tls_policies: Arc<TlsPolicies>,
+    tls_policies: Arc<TlsPolicies>,
     /// Ends with it.
     _keepers: JoinSet<()>,
 }
@@ -63,5 +63,10 @@ impl Outbound {
         });
         alarms.attach(store.clone(), delivery.post_room());
         Ok(Self { delivery, routes, lookup, tls_policies, _keepers: keepers })
+    }
+
+    /// For who wants to know the ways out.
+    pub(super) fn ways(&self) -> Ways {
+        Ways::new(&self.routes, &self.lookup, self.tls_policies.clone(), self.delivery.why_book())
     }
 }
