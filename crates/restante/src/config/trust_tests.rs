@@ -85,7 +85,7 @@ fn slips_in_values_are_named() {
     let (empty, latin) = (tree.file("empty", " \n"), tree.file("latin", "x"));
     std::fs::write(&latin, b"\xff").unwrap();
     let large = tree.file("large", &"x".repeat(70_000));
-    for (file, says) in [(empty, "nothing in it"), (latin, "UTF-8"), (large, "larger than")] {
+    for (file, says) in [(empty, "must say something"), (latin, "UTF-8"), (large, "larger than")] {
         wrong(&format!("[notices]\ndelayed = {file:?}\n"), ":2:11", &[says]);
     }
 }
