@@ -274,9 +274,6 @@ impl Drain<'_> {
         let (returns, now) = (&self.context.returns, self.context.now());
         self.context.note_answers(&self.domain, tally);
         let progress = tally.delivered + tally.failed > 0;
-        if progress {
-            returns.reached(&self.domain);
-        }
         let missed = match ending {
             Ending::Unreached(trouble) => Some(&trouble.reply),
             Ending::PutOff(reply) => Some(reply),
@@ -327,9 +324,11 @@ impl Context {
         self.returns.settle_up(&domain);
     }
 
+    /// Whoever answers for good is there, also one that called us.
     fn note_answers(&self, domain: &Domain, tally: &Tally) {
         if tally.delivered + tally.failed > 0 {
             self.returns.answered(domain, tally.delivered > 0, self.now());
+            self.returns.reached(domain);
         }
     }
 

@@ -177,7 +177,7 @@ impl Returns {
         lock(&self.memory(domain)).answered(taken, now);
     }
 
-    /// The primary was reached by a connection of ours, and mail was answered.
+    /// The primary takes mail.
     pub(crate) fn reached(&self, domain: &Domain) {
         lock(&self.inside.hosts).forget(domain);
         let change = lock(&self.memory(domain)).standing.reached();

@@ -96,7 +96,84 @@ impl Sample {
         if now >= patience || (circuit.first.is_none() && circuit.steady.is_none()) {
             return false;
         }
-        let oldest = self.refused.front();
+        // With its window full, the next answer says nothing about it any more.
+        let reach = circuit.steady.map_or(0, |share| u64::from(share.of));
+        let oldest = self.refused.iter().find(|refusal| refusal.number + reach > self.answered + 1);
         self.first.is_some() || oldest.is_some_and(|oldest| oldest.at <= failed_at.plus(WITHHELD_SLACK))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const START: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn at(seconds: u64) -> UnixMillis {
+        START.plus(Duration::from_secs(seconds))
+    }
+
+    fn share(refused: u32, of: u32) -> Option<Share> {
+        Some(Share { refused, of })
+    }
+
+    /// Refused for each `x`, one a second; where it opens.
+    fn play(circuit: Circuit, after_outage: bool, answers: &str) -> (Sample, Option<usize>) {
+        let mut sample = Sample::default();
+        sample.restart(after_outage);
+        let mut opens = None;
+        for (number, answer) in answers.chars().enumerate() {
+            if answer != 'x' {
+                sample.taken(circuit);
+            } else if sample.refused(circuit, at(number as u64)).is_some() {
+                opens.get_or_insert(number);
+            }
+        }
+        (sample, opens)
+    }
+
+    #[test]
+    fn the_first_ones_count_on_their_own_only_after_an_outage() {
+        let circuit = Circuit { first: share(3, 5), steady: share(4, 8) };
+        for (after_outage, answers, opens) in [
+            (true, "xxx", Some(2)),
+            (true, "x.x.x", Some(4)),
+            (true, "xx...x", None),
+            (true, "xx...x.x", Some(7)),
+            (false, "xxx", None),
+            (false, "xxxx", Some(3)),
+            (false, "x.x.x..x", Some(7)),
+            (false, "x.x.x...x", None),
+            (false, "........................x.x.x.x", Some(30)),
+        ] {
+            assert_eq!(play(circuit, after_outage, answers).1, opens, "{after_outage} {answers}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_what_opens_it() {
+        let circuit = Circuit::default();
+        let (sample, opens) = play(circuit, false, &"x.....".repeat(10_000));
+        assert_eq!(opens, None);
+        assert!(sample.refused.len() < 20);
+        let first_only = Circuit { steady: None, ..circuit };
+        let (sample, _) = play(first_only, true, &format!("xxxx......{}", "x".repeat(10_000)));
+        assert!(sample.refused.is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_open_until_as_many_were_answered_after_it() {
+        let circuit = Circuit { first: None, steady: share(3, 10) };
+        let (mut sample, _) = play(circuit, false, "x....");
+        let open =
+            |sample: &Sample, failed: u64, now: u64| sample.is_open_about(circuit, at(failed), at(now));
+        assert!(open(&sample, 0, 10) && open(&sample, 0, 1799) && !open(&sample, 0, 1800));
+        (0..5).for_each(|_| sample.taken(circuit));
+        assert!(!open(&sample, 0, 10));
+        assert!(sample.refused(circuit, at(100)).is_none());
+        assert!(open(&sample, 100, 101));
+        assert!(!open(&sample, 0, 101), "its own sample is complete");
     }
 }

@@ -58,7 +58,11 @@ async fn connection() -> (Stream, Stream) {
 
 /// Messages alternately to two domains.
 fn world(messages: u64) -> World {
-    let world = World::new(DomainDelivery::default(), |_, _| crate::support::Script::default());
+    world_of(DomainDelivery::default(), messages)
+}
+
+fn world_of(delivery: DomainDelivery, messages: u64) -> World {
+    let world = World::new(delivery, |_, _| crate::support::Script::default());
     for number in 0..messages {
         world.queue(&names()[usize::try_from(number % 2).unwrap()], number, 1, None);
     }
@@ -329,4 +333,23 @@ async fn a_circuit_opens_on_a_turned_connection_too() {
     .await
     .expect("what was refused goes back");
     assert_eq!(world.told.all().len(), 1);
+}
+
+/// Each domain of a call has its own rate; the line is kept while all of them wait.
+#[tokio::test]
+async fn the_rate_holds_on_a_turned_connection_too() {
+    let rate = std::num::NonZeroU32::new(600);
+    let world = world_of(DomainDelivery { rate, ..DomainDelivery::default() }, 12);
+    let (ours, theirs) = connection().await;
+    let began = Instant::now();
+    let rope = hand_in(&world, ours, leases(&world).await, SessionLimits::default()).await;
+    let (taken, last) = take(theirs, Duration::ZERO).await;
+    assert_eq!((taken.len(), last.trim_end()), (12, "QUIT"));
+    assert!(
+        began.elapsed() >= Duration::from_millis(460),
+        "six of each, ten a second: {:?}",
+        began.elapsed()
+    );
+    over(&rope).await;
+    assert_eq!(waiting(&world), 0);
 }

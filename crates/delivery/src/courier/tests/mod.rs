@@ -3,6 +3,9 @@
 #[allow(dead_code, unused_imports, reason = "shared with the tests from outside, which use more of it")]
 #[path = "../../../tests/delivery/support/store.rs"]
 mod store;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../../tests/delivery/support/row.rs"]
+mod row;
 
 mod cuts;
 mod groups;
@@ -16,18 +19,21 @@ use arc_swap::ArcSwap;
 use restante_net::ClientConnection;
 use restante_queue::{DrainCause, LeaseAnswer, QueueStore};
 use restante_smtp::{ClientConfig, ClientSession};
-use restante_types::{Body, DeliveryState, Domain, DomainMap, Envelope, QueueId, Recipient, ReversePath, UnixMillis};
+use restante_types::{
+    Body, DeliveryState, Domain, DomainMap, Envelope, QueueId, Recipient, ReversePath, UnixMillis,
+};
 use tokio::io::DuplexStream;
 
 use super::now;
 use super::round::{Round, RoundEnd};
+use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use crate::news::Nobody;
 use crate::notice::{Clerk, NoticeSettings, PostRoom};
 use crate::returns::Returns;
 use crate::settings::DeliverySettings;
-use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use primary::Primary;
-use store::{FakeStore, Row, content};
+use row::Row;
+use store::{FakeStore, content};
 
 /// Whoever writes notices, without a house around it.
 fn clerk(store: &FakeStore) -> Clerk {
