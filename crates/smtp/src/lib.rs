@@ -6,6 +6,8 @@ mod ask;
 mod capabilities;
 pub mod client;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod limits;
 mod origin;

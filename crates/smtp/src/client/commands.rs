@@ -12,7 +12,7 @@ pub(super) fn mail(job: &MailJob, server: &Capabilities) -> String {
 }
 
 /// The same for an envelope whose recipients and size need not be known yet.
-pub(super) fn mail_of(envelope: &Envelope, size: Option<u64>, utf8: bool, server: &Capabilities) -> String {
+pub(crate) fn mail_of(envelope: &Envelope, size: Option<u64>, utf8: bool, server: &Capabilities) -> String {
     let mut line = format!("MAIL FROM:<{}>", envelope.sender);
     // [1870-5]
     if let Some(size) = size.filter(|_| server.size.is_some()) {
@@ -41,7 +41,7 @@ pub(super) fn mail_of(envelope: &Envelope, size: Option<u64>, utf8: bool, server
 }
 
 /// `RCPT TO:<…>` without its line end.
-pub(super) fn rcpt(recipient: &Recipient, server: &Capabilities) -> String {
+pub(crate) fn rcpt(recipient: &Recipient, server: &Capabilities) -> String {
     let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
     // [3461-5.2.1]: NOTIFY and ORCPT likewise.
     if server.dsn {
@@ -56,7 +56,7 @@ pub(super) fn rcpt(recipient: &Recipient, server: &Capabilities) -> String {
 }
 
 /// `ETRN …` without its line end ([1985-4]).
-pub(super) fn etrn(target: &EtrnTarget) -> String {
+pub(crate) fn etrn(target: &EtrnTarget) -> String {
     match target {
         EtrnTarget::Node(domain) => format!("ETRN {domain}"),
         EtrnTarget::Subtree(domain) => format!("ETRN @{domain}"),
@@ -65,7 +65,7 @@ pub(super) fn etrn(target: &EtrnTarget) -> String {
 }
 
 /// `ATRN …` without its line end ([2645-5.2.1-client]).
-pub(super) fn atrn(domains: &[Domain]) -> String {
+pub(crate) fn atrn(domains: &[Domain]) -> String {
     let mut line = "ATRN".to_owned();
     for (index, domain) in domains.iter().enumerate() {
         line.push(if index == 0 { ' ' } else { ',' });

@@ -6,17 +6,17 @@ use memchr::memchr;
 ///
 /// The content is canonical: a line ends with CRLF and nothing else, so LF alone decides where one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DotStuffer {
+pub(crate) struct DotStuffer {
     at_line_start: bool,
 }
 
 impl DotStuffer {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { at_line_start: true }
     }
 
     /// [5321-4.5.2-client]
-    pub(super) fn stuff(&mut self, mut octets: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn stuff(&mut self, mut octets: &[u8], out: &mut Vec<u8>) {
         while let Some(first) = octets.first() {
             if self.at_line_start && *first == b'.' {
                 out.push(b'.');
@@ -30,7 +30,7 @@ impl DotStuffer {
     }
 
     /// [5321-4.1.1.4-client]: the final dot stands on a line of its own, so content that does not end a line gets an end.
-    pub(super) fn finish(self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.at_line_start { b".\r\n" } else { b"\r\n.\r\n" });
     }
 }

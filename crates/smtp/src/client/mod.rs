@@ -12,8 +12,8 @@
 //! is ever held here.
 
 mod auth;
-mod commands;
-mod dots;
+pub(crate) mod commands;
+pub(crate) mod dots;
 mod event;
 mod introduce;
 mod job;
