@@ -1,5 +1,6 @@
 //! Recipients that failed or expired, until somebody saw to them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use restante_types::{DeliveryState, Domain, QueueId, UnixMillis};
@@ -19,7 +20,7 @@ impl Shared {
         how: Conclusion,
     ) -> Result<u64, StoreError> {
         self.books.lock().condition.check()?;
-        let (key, recipients) = (key.clone(), recipients.to_vec());
+        let (key, recipients) = (key.clone(), recipients.iter().copied().collect());
         self.desk.ask(move |turn| conclude_one(turn, &key, &recipients, how)).await
     }
 
@@ -66,14 +67,14 @@ impl Shared {
 fn conclude_one(
     turn: &mut Turn<'_>,
     key: &EntryKey,
-    recipients: &[u16],
+    recipients: &BTreeSet<u16>,
     how: Conclusion,
 ) -> Result<u64, StoreError> {
     let now = turn.now;
     Ok(turn.entry(key)?.map_or(0, |entry| conclude(entry, recipients, how, now)))
 }
 
-fn conclude(entry: &mut EntryValue, recipients: &[u16], how: Conclusion, now: UnixMillis) -> u64 {
+fn conclude(entry: &mut EntryValue, recipients: &BTreeSet<u16>, how: Conclusion, now: UnixMillis) -> u64 {
     let mut concluded = 0;
     let open = entry.recipients.iter_mut().filter(|recipient| recipient.state.is_unreported());
     for recipient in open.filter(|recipient| recipients.contains(&recipient.index)) {
@@ -116,9 +117,9 @@ mod tests {
         }
         entry.recipients[4].state.deleted = true;
         assert!(entry.is_unreported());
-        assert_eq!(conclude(&mut entry, &[0, 2, 3, 4, 9], Conclusion::Reported, NOW), 1);
+        assert_eq!(conclude(&mut entry, &[0, 2, 3, 4, 9].into(), Conclusion::Reported, NOW), 1);
         assert!(entry.recipients[0].state.is_done() && entry.is_unreported());
-        assert_eq!(conclude(&mut entry, &[0, 1, 2, 3, 4], Conclusion::Dead, NOW), 1);
+        assert_eq!(conclude(&mut entry, &[0, 1, 2, 3, 4].into(), Conclusion::Dead, NOW), 1);
         assert!(!entry.is_unreported());
         assert_eq!(entry.standing(), Standing::Waits, "one still waits");
         entry.recipients[2].state = RecipientState::new(DeliveryState::Delivered);
@@ -132,7 +133,7 @@ mod tests {
         let mut entry = entry(2);
         entry.recipients[0].state = RecipientState::new(DeliveryState::Delivered);
         entry.recipients[1].state = RecipientState::new(DeliveryState::Expired);
-        assert_eq!(conclude(&mut entry, &[0, 1], Conclusion::Reported, NOW), 1);
+        assert_eq!(conclude(&mut entry, &[0, 1].into(), Conclusion::Reported, NOW), 1);
         assert_eq!(entry.standing(), Standing::Done);
     }
 }

@@ -57,6 +57,8 @@ fn new_message(number: u8, content: crate::SealedContent) -> NewMessage {
     }
 }
 
+const HEAD: usize = 1000;
+
 fn body(number: u8, len: usize) -> Vec<u8> {
     (0..len).map(|at| (at as u8).wrapping_mul(number)).collect()
 }
@@ -76,9 +78,13 @@ fn spool(dir: &Path) -> Vec<Place> {
     runtime.block_on(async {
         for number in 1..10 {
             let mut buffer: ContentBuffer = log.begin_content();
-            buffer.append(&body(number, if number == 3 { 9000 } else { 2500 }));
+            let all = body(number, if number == 3 { 9000 } else { 2500 });
+            // Every third has a head.
+            let (head, rest) = all.split_at(if number % 3 == 0 { HEAD } else { 0 });
+            buffer.append(rest);
+            let content = buffer.seal().await.unwrap().with_head(head.to_vec().into());
             let (done, answer) = oneshot::channel();
-            log.append(new_message(number, buffer.seal().await.unwrap()), done);
+            log.append(new_message(number, content), done);
             answer.await.unwrap().unwrap();
         }
         let place = seen.lock().unwrap()[4];
@@ -187,6 +193,8 @@ fn damage_is_listed_and_what_is_left_is_copied() {
     assert_eq!((exported.messages, exported.damage), (7, 4));
     let content = std::fs::read(to.join(format!("{}.eml", id(2)))).unwrap();
     assert_eq!(content, body(2, 2500), "the content is whole though the envelope is not");
+    let content = std::fs::read(to.join(format!("{}.eml", id(3)))).unwrap();
+    assert_eq!(content, body(3, HEAD), "what stands in the record is there though the file is not");
     let json = std::fs::read_to_string(to.join(format!("{}.json", id(1)))).unwrap();
     assert!(json.contains("\"damage\": \"content differs"), "{json}");
     let json = std::fs::read_to_string(to.join(format!("{}.json", id(2)))).unwrap();
