@@ -190,6 +190,7 @@ struct MessageView {
     smtputf8: bool,
     ret: Option<&'static str>,
     envid: Option<String>,
+    vouched: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -211,7 +212,7 @@ impl View {
 
 impl From<StoredMessage> for MessageView {
     fn from(message: StoredMessage) -> Self {
-        let StoredMessage { envelope, client, arrived, size, states, destinations, .. } = message;
+        let StoredMessage { envelope, client, arrived, size, states, destinations, vouched, .. } = message;
         let domain_of = |index: usize| {
             let holds = |recipients: &[u16]| recipients.iter().any(|one| usize::from(*one) == index);
             destinations.iter().find(|one| holds(&one.recipients)).map(|one| one.domain.clone())
@@ -246,6 +247,7 @@ impl From<StoredMessage> for MessageView {
                 Ret::Headers => "HDRS",
             }),
             envid: envelope.envid.map(|envid| envid.as_str().to_owned()),
+            vouched: vouched.to_string(),
         }
     }
 }

@@ -157,6 +157,7 @@ fn the_envelope_says_who_when_and_where_it_stands() {
         "id": id(6).to_string(), "sender": "sender@example.net", "size": 2500,
         "arrived": "2023-11-14T22:13:20.123Z", "client": "192.0.2.9", "helo": "client.example",
         "identity": null, "tls": null, "eight_bit": true, "smtputf8": false, "ret": null, "envid": null,
+        "vouched": "unchecked",
         "recipients": [
             {"address": "a@example.org", "domain": "example.org", "state": "queued", "held": false,
              "notify": null, "original": null},
