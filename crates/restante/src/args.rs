@@ -6,8 +6,8 @@ use crate::cli::{Options, Verb};
 
 /// Holds mail for domains until their primary calls for it (ETRN).
 ///
-/// `restante serve` is the server. Every other command but `agent`, `config`, `account` and `spool` talks to a running server over its
-/// admin socket. Exit codes are those of sysexits: 0 done, 64 usage, 65 data, 69 no server, 75 try again, 77 not
+/// `restante serve` is the server. Every other command but `agent`, `config`, `account`, `trust-snippet` and `spool` talks to
+/// a running server over its admin socket. Exit codes are those of sysexits: 0 done, 64 usage, 65 data, 69 no server, 75 try again, 77 not
 /// allowed, 78 configuration.
 #[derive(Debug, clap::Parser)]
 #[command(name = "restante", version, propagate_version = true, subcommand_required = true)]

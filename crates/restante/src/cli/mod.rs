@@ -9,6 +9,7 @@ mod completions;
 mod connect;
 mod delete;
 mod exit;
+mod explain;
 mod export;
 pub(crate) mod failure;
 mod filter;
@@ -23,10 +24,13 @@ pub(crate) mod output;
 mod preview;
 pub(crate) mod progress;
 mod restore;
+mod route;
 mod show;
 mod status;
 pub(crate) mod table;
+mod trust_snippet;
 mod value;
+mod why;
 
 use std::path::PathBuf;
 
@@ -62,6 +66,10 @@ pub(crate) enum Verb {
     List(list::List),
     Show(show::Show),
     Export(export::Export),
+    Route(route::Route),
+    Why(why::Why),
+    Explain(explain::Explain),
+    TrustSnippet(trust_snippet::TrustSnippet),
     Flush(flush::Flush),
     Hold(hold::Hold),
     Release(hold::Release),
@@ -99,6 +107,10 @@ async fn dispatch(
         Verb::List(verb) => list::run(verb, &client()?, output).await,
         Verb::Show(verb) => show::run(verb, &client()?, output).await,
         Verb::Export(verb) => export::run(verb, &client()?, output).await,
+        Verb::Route(verb) => route::run(verb, &client()?, output).await,
+        Verb::Why(verb) => why::run(verb, &client()?, output).await,
+        Verb::Explain(verb) => explain::run(verb, &client()?, output).await,
+        Verb::TrustSnippet(verb) => trust_snippet::run(verb, options, output),
         Verb::Flush(verb) => flush::run(verb, &client()?, output).await,
         Verb::Hold(verb) => hold::hold(verb, &client()?, output).await,
         Verb::Release(verb) => hold::release(verb, &client()?, output).await,
@@ -159,6 +171,11 @@ mod tests {
             format!("restante export --id {id} --format eml --output /x"),
             "restante flush example.org example.com --reset --no-wait".to_owned(),
             "restante hold example.org --reason moving".to_owned(),
+            "restante hold example.org --until 2h --pause-retention".to_owned(),
+            "restante route example.org".to_owned(),
+            "restante why example.org --json".to_owned(),
+            "restante explain rcpt a@example.org --client 192.0.2.7 --from b@example.net --helo x".to_owned(),
+            "restante trust-snippet example.org --for postfix --address 192.0.2.9".to_owned(),
             "restante release --domain example.org --state failed".to_owned(),
             "restante delete --all --reason why --yes".to_owned(),
             format!("restante restore {id}"),
@@ -188,6 +205,10 @@ mod tests {
             "restante flush",
             "restante export --format eml",
             "restante delete --all --reason x --yes --dry-run",
+            "restante explain rcpt a@example.org",
+            "restante trust-snippet example.org",
+            "restante trust-snippet example.org --for sendmail",
+            "restante hold example.org --until soon",
             "restante status a..b",
             "restante account add x",
             "restante account add a=b --domain example.org",
