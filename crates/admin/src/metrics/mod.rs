@@ -103,7 +103,7 @@ impl Metrics {
             registry.register(name, help, family.clone());
             family
         };
-        let drains = two("drains", "Drains that ended, by what set them off");
+        let drains = two("drains", "Drains that began, by what set them off");
         let notices = two("notices", "Notices to senders, by kind and outcome");
         let answers = two("turn_answers", "Answers to ETRN, ATRN and TURN, by reply code");
         let domains = Mutex::default();
