@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use restante_delivery::{
     Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters, Nobody, Notices,
+    RetryList,
 };
 use restante_queue::{
     Destination, DrainCause, EmbeddedOptions, EmbeddedStore, EntryKey, Filter, HoldKind, NewMessage,
@@ -31,6 +32,7 @@ struct Trial {
     store: Arc<EmbeddedStore>,
     primary: Moody,
     domain: Domain,
+    mode: Mode,
     clock: Clock,
     _directory: TempDir,
 }
@@ -40,9 +42,11 @@ fn hasty() -> Clock {
     Arc::new(move || UnixMillis(start.0 + u64::try_from(began.elapsed().as_millis()).unwrap() * HASTE))
 }
 
-fn domains(primary: NextHop) -> DomainMap<DomainDelivery> {
+fn domains(primary: NextHop, mode: Mode) -> DomainMap<DomainDelivery> {
     let mut domains = DomainMap::default();
-    let held = DomainDelivery { primary, connections: 4, notices: Notices::All, ..DomainDelivery::default() };
+    let retry = RetryList::new([5, 10, 30].map(Duration::from_secs).to_vec()).unwrap();
+    let notices = Notices::All;
+    let held = DomainDelivery { primary, mode, retry, notices, connections: 4, ..DomainDelivery::default() };
     domains.insert(domain("example.org"), false, held);
     let notices = DomainDelivery { mode: Mode::Push, ..DomainDelivery::default() };
     domains.insert(domain("notices.invalid"), true, notices);
@@ -50,11 +54,11 @@ fn domains(primary: NextHop) -> DomainMap<DomainDelivery> {
 }
 
 impl Trial {
-    async fn begin(seed: u64) -> (Self, Delivery) {
+    async fn begin(seed: u64, mode: Mode) -> (Self, Delivery) {
         let primary = Moody::start(seed).await;
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(EmbeddedOptions::new(directory.path())).unwrap());
-        let settings = World::settings(domains(NextHop::Literal(primary.address)));
+        let settings = World::settings(domains(NextHop::Literal(primary.address), mode));
         let clock = hasty();
         let delivery = Delivery::start(DeliveryParts {
             store: store.clone(),
@@ -65,7 +69,7 @@ impl Trial {
             witness: Arc::new(Nobody),
             clock: clock.clone(),
         });
-        (Self { store, primary, domain: domain("example.org"), clock, _directory: directory }, delivery)
+        (Self { store, primary, domain: domain("example.org"), mode, clock, _directory: directory }, delivery)
     }
 
     async fn accept(&self, number: usize, addresses: &[String]) {
@@ -95,7 +99,7 @@ impl Trial {
             destinations: vec![Destination {
                 domain: self.domain.clone(),
                 recipients: (0..u16::try_from(addresses.len()).unwrap()).collect(),
-                first_attempt: None,
+                first_attempt: (self.mode == Mode::Push).then(&*self.clock),
                 dead: false,
             }],
             vouched: Vouched::Unchecked,
@@ -133,7 +137,7 @@ impl Trial {
                 assert_eq!(held.kind, HoldKind::Circuit, "{}", held.reason);
                 releases += 1;
                 self.store.release_domain(&self.domain).await.unwrap();
-            } else if stats.draining.is_none() {
+            } else if stats.draining.is_none() && self.mode == Mode::OnDemand {
                 self.store.start_drain(&self.domain, DrainCause::Etrn).unwrap();
             }
             sleep(Duration::from_millis(5)).await;
@@ -190,10 +194,10 @@ impl Trial {
 
 /// `wait`: until nothing is withheld any more.
 #[allow(clippy::print_stdout, reason = "a seed that nobody knows finds nothing again")]
-async fn nothing_is_lost_and_nothing_goes_twice(seed: u64, recipients: usize, wait: bool) {
-    println!("seed {seed}");
+async fn nothing_is_lost_and_nothing_goes_twice(seed: u64, mode: Mode, recipients: usize, wait: bool) {
+    println!("seed {seed}, {mode:?}");
     let limit = Duration::from_secs(600);
-    let (trial, delivery) = Trial::begin(seed).await;
+    let (trial, delivery) = Trial::begin(seed, mode).await;
     let all = trial.fill(recipients).await;
     let releases = trial.until_through(wait, limit).await;
     delivery.shutdown(Duration::from_secs(10)).await;
@@ -213,14 +217,14 @@ async fn nothing_is_lost_and_nothing_goes_twice(seed: u64, recipients: usize, wa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_fails_at_random() {
-    for seed in [3, 4] {
-        nothing_is_lost_and_nothing_goes_twice(seed, 500, false).await;
+    for (seed, mode) in [(3, Mode::OnDemand), (4, Mode::Push)] {
+        nothing_is_lost_and_nothing_goes_twice(seed, mode, 500, false).await;
     }
 }
 
-/// A fresh seed each time; it is printed. Run with `--ignored --nocapture`.
+/// 25,000 recipients. A fresh seed each time; it is printed. Run with `--ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute"]
-async fn ten_thousand_through_a_primary_that_fails_at_random() {
-    nothing_is_lost_and_nothing_goes_twice(rand::random(), 10_000, true).await;
+#[ignore = "takes some minutes"]
+async fn ten_thousand_messages_through_a_primary_that_fails_at_random() {
+    nothing_is_lost_and_nothing_goes_twice(rand::random(), Mode::OnDemand, 25_000, true).await;
 }
