@@ -16,7 +16,15 @@ pub struct Client {
 /// When nobody listens, or nobody greets within 20 s.
 #[must_use]
 pub fn connect(port: u16) -> Client {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    connect_to(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// As [`connect`], anywhere.
+///
+/// # Panics
+/// As [`connect`].
+#[must_use]
+pub fn connect_to(address: SocketAddr) -> Client {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
     stream.set_nodelay(true).expect("a TCP socket takes NODELAY");

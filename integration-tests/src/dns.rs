@@ -94,6 +94,16 @@ impl Dns {
     /// When it does not come up; ask for [`DNS_PEERS`] first.
     #[must_use]
     pub fn start(zones: &[Zone]) -> Self {
+        let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self::start_at(on(free_port()), on(free_port()), zones)
+    }
+
+    /// As [`Dns::start`], with the server of the zones and the resolver at these addresses (of IPv4).
+    ///
+    /// # Panics
+    /// As [`Dns::start`].
+    #[must_use]
+    pub fn start_at(authority: SocketAddr, resolver: SocketAddr, zones: &[Zone]) -> Self {
         let dir = tempfile::Builder::new().prefix("restante-dns-").tempdir().expect("a temporary directory");
         let mut all = vec![Zone::new("", Signing::Nsec, "")];
         all.extend_from_slice(zones);
@@ -109,10 +119,8 @@ impl Dns {
             let file = dir.path().join(format!("root.{ending}"));
             std::fs::write(file, anchor).expect("the trust anchor can be written");
         }
-        let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (authority, resolver) = (on(free_port()), on(free_port()));
-        let nsd = start_nsd(dir.path(), &all, authority.port());
-        let unbound = start_unbound(dir.path(), &all, authority.port(), resolver.port());
+        let nsd = start_nsd(dir.path(), &all, authority);
+        let unbound = start_unbound(dir.path(), &all, authority, resolver);
         let dns = Self { dir, nsd, unbound, authority, resolver };
         for (who, address) in [("nsd", authority), ("unbound", resolver)] {
             let up = eventually(Duration::from_secs(30), || answers(address));
@@ -242,13 +250,15 @@ fn sign(dir: &Path, zone: &Zone, keys: &Keys) {
     }
 }
 
-fn start_nsd(dir: &Path, all: &[Zone], port: u16) -> Child {
+fn start_nsd(dir: &Path, all: &[Zone], at: SocketAddr) -> Child {
     let root = dir.display();
     let mut text = format!(
-        "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n chroot: \"\"\n zonesdir: \"{root}\"\n\
+        "server:\n ip-address: {}@{}\n username: \"\"\n chroot: \"\"\n zonesdir: \"{root}\"\n\
          database: \"\"\n pidfile: \"{root}/nsd.pid\"\n logfile: \"{root}/nsd.log\"\n\
          xfrdfile: \"{root}/xfrd.state\"\n zonelistfile: \"{root}/zone.list\"\n server-count: 1\n\
-         remote-control:\n control-enable: no\n"
+         remote-control:\n control-enable: no\n",
+        at.ip(),
+        at.port()
     );
     for zone in all {
         let _ = writeln!(
@@ -263,18 +273,21 @@ fn start_nsd(dir: &Path, all: &[Zone], port: u16) -> Child {
     start(command(Peer::Nsd).arg("-d").arg("-c").arg(&file))
 }
 
-fn start_unbound(dir: &Path, all: &[Zone], authority: u16, port: u16) -> Child {
+fn start_unbound(dir: &Path, all: &[Zone], authority: SocketAddr, at: SocketAddr) -> Child {
     let root = dir.display();
     let mut text = format!(
-        "server:\n interface: 127.0.0.1\n port: {port}\n username: \"\"\n chroot: \"\"\n directory: \"{root}\"\n\
+        "server:\n interface: {}\n port: {}\n username: \"\"\n chroot: \"\"\n directory: \"{root}\"\n\
          pidfile: \"{root}/unbound.pid\"\n use-syslog: no\n logfile: \"{root}/unbound.log\"\n do-daemonize: no\n\
-         access-control: 127.0.0.0/8 allow\n do-not-query-localhost: no\n num-threads: 1\n\
+         access-control: 0.0.0.0/0 allow\n do-not-query-localhost: no\n num-threads: 1\n\
          module-config: \"validator iterator\"\n trust-anchor-file: \"{root}/root.key\"\n val-log-level: 2\n\
-         remote-control:\n control-enable: no\n"
+         remote-control:\n control-enable: no\n",
+        at.ip(),
+        at.port()
     );
     // A delegation would lead to port 53.
+    let (server, port) = (authority.ip(), authority.port());
     for zone in all {
-        let _ = writeln!(text, "stub-zone:\n name: \"{}\"\n stub-addr: 127.0.0.1@{authority}", zone.origin());
+        let _ = writeln!(text, "stub-zone:\n name: \"{}\"\n stub-addr: {server}@{port}", zone.origin());
     }
     let file = dir.join("unbound.conf");
     std::fs::write(&file, text).expect("unbound.conf can be written");

@@ -35,6 +35,22 @@ pub enum Peer {
     LdnsKeygen,
     /// Signs zones; of ldnsutils
     LdnsSignzone,
+    /// Exim, unpacked beside the build by `integration-tests/run`: installed, it would put Postfix out
+    Exim,
+    /// Network namespaces, of iproute2; they need root and a kernel that has them
+    Namespaces,
+}
+
+/// Where Exim is unpacked: `target/peers/exim`.
+fn exim() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap_or_default();
+    while path.pop() {
+        let exim = path.join("peers/exim/usr/sbin/exim4");
+        if exim.exists() {
+            return exim;
+        }
+    }
+    PathBuf::from("/usr/sbin/exim4")
 }
 
 impl Peer {
@@ -53,10 +69,15 @@ impl Peer {
             Self::Unbound => "unbound",
             Self::LdnsKeygen => "ldns-keygen",
             Self::LdnsSignzone => "ldns-signzone",
+            Self::Exim => "exim4",
+            Self::Namespaces => "ip",
         }
     }
 
     fn path(self) -> Option<PathBuf> {
+        if matches!(self, Self::Exim) {
+            return Some(exim()).filter(|path| path.exists());
+        }
         ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"]
             .iter()
             .map(|dir| PathBuf::from(dir).join(self.program()))
@@ -68,7 +89,14 @@ impl Peer {
         let lmtp = !matches!(self, Self::Dovecot) || PathBuf::from("/usr/lib/dovecot/lmtp").exists();
         let library = "/usr/lib/python3/dist-packages/prometheus_client/openmetrics";
         let library = !matches!(self, Self::PrometheusClient) || PathBuf::from(library).exists();
-        self.path().is_some() && lmtp && library && (root || !matches!(self, Self::Postfix | Self::Dovecot))
+        let ready = match self {
+            Self::Postfix | Self::Dovecot => root,
+            // It looks for the user it was built for before it reads that it shall be another.
+            Self::Exim => root && nix::unistd::User::from_name("Debian-exim").is_ok_and(|user| user.is_some()),
+            Self::Namespaces => root && crate::netns::possible(),
+            _ => true,
+        };
+        self.path().is_some() && lmtp && library && ready
     }
 }
 

@@ -69,6 +69,28 @@ impl Postfix {
             tempfile::Builder::new().prefix("restante-postfix-").tempdir().expect("a temporary directory");
         let postfix = Self { dir, port };
         postfix.configure(lines);
+        postfix.up()
+    }
+
+    /// As [`Postfix::start_with`], on every address of its host and not on loopback alone.
+    ///
+    /// # Panics
+    /// As [`Postfix::start`].
+    #[must_use]
+    pub fn start_everywhere(port: u16, lines: &[&str]) -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("restante-postfix-").tempdir().expect("a temporary directory");
+        let postfix = Self { dir, port };
+        postfix.configure(&[&["inet_interfaces = all", "inet_protocols = all"], lines].concat());
+        let master = postfix.dir.path().join("etc/master.cf");
+        std::fs::write(master, format!("{port} inet n - n - - smtpd\n{SERVICES}"))
+            .expect("master.cf can be written");
+        postfix.up()
+    }
+
+    fn up(self) -> Self {
+        let port = self.port;
+        let postfix = self;
         let status = postfix.control("start");
         assert!(status, "postfix start failed: {}", postfix.log());
         let up =
