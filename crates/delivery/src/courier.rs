@@ -219,11 +219,14 @@ fn said(end: &End, hop: &str) -> Option<Reply> {
     Some(Reply::new(450, (4, subject, detail), format!("{hop}: {end}")))
 }
 
+/// How the reply begins that stands for a port where nobody listens; silence there is told apart from it.
+pub(crate) const REFUSED: &str = "connection refused";
+
 fn unreachable(error: &ConnectError, hop: &str) -> Reply {
     let text = match error {
         ConnectError::Slow => format!("connection to {hop} timed out"),
         ConnectError::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            format!("connection refused by {hop}")
+            format!("{REFUSED} by {hop}")
         }
         ConnectError::Io(error) => format!("no connection to {hop}: {error}"),
     };

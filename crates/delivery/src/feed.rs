@@ -308,7 +308,8 @@ impl FeedOwner {
         self.shared.iter().any(|shared| shared.state().gate().is_some_and(Gate::has_rate))
     }
 
-    /// Waits until the next message may go, so that no connection is opened to be idle; at once where the feed was stopped.
+    /// Waits until the next message may go, so that no connection is opened to be idle; at once where the feed was
+    /// stopped.
     pub(crate) async fn until_open(&self) {
         loop {
             let mut changed = std::pin::pin!(self.feed.inside.changed.notified());

@@ -1,7 +1,7 @@
 //! A safe return of the primary: what is remembered of each domain and each next hop between drains.
 //!
-//! All of it lives in memory only. After a restart nothing is known: the first contact counts as a return where mail has
-//! been waiting, refusals are withheld as if their sample had just begun, and what an open circuit parked goes back
+//! All of it lives in memory only. After a restart nothing is known: the first contact counts as a return where mail
+//! has been waiting, refusals are withheld as if their sample had just begun, and what an open circuit parked goes back
 //! to the queue once more.
 
 mod circuit;
@@ -88,8 +88,8 @@ impl Returns {
         Self { inside: Arc::new(inside) }
     }
 
-    /// Whether nobody is to be told yet of a refusal (5xx) of that time: the circuit's sample is not complete, so it may
-    /// turn out that the primary refuses everything. At most 30 minutes, or as long as a circuit is open.
+    /// Whether nobody is to be told yet of a refusal (5xx) of that time: the circuit's sample is not complete, so it
+    /// may turn out that the primary refuses everything. At most 30 minutes, or as long as a circuit is open.
     #[must_use]
     pub fn withholds(&self, domain: &Domain, failed_at: UnixMillis, now: UnixMillis) -> bool {
         if lock(&self.inside.owed).contains(domain) {
@@ -105,8 +105,8 @@ impl Returns {
         }
     }
 
-    /// Forgets what slows a domain's mail: its failures, its outage, its pace, and that its next hop was not reached. For
-    /// `flush --reset`.
+    /// Forgets what slows a domain's mail: its failures, its outage, its pace, and that its next hop was not reached.
+    /// For `flush --reset`.
     pub fn reset(&self, domain: &Domain) {
         lock(&self.inside.hosts).forget(domain);
         if let Some(memory) = self.known(domain) {
@@ -157,8 +157,8 @@ impl Returns {
         self.inside.witness.tell(News::CircuitOpen { domain: domain.clone(), why });
     }
 
-    /// A drain found nobody ready for mail, or lost the connection; `progress`: after some messages. Returns how many such
-    /// drains there were in a row before it.
+    /// A drain found nobody ready for mail, or lost the connection; `progress`: after some messages. Returns how many
+    /// such drains there were in a row before it.
     pub(crate) fn unreached(&self, domain: &Domain, reply: &Reply, progress: bool, now: UnixMillis) -> u32 {
         let memory = self.memory(domain);
         let (earlier, change) = {
@@ -193,9 +193,8 @@ impl Returns {
 
     /// Tells of primaries that have been down for long by now, and forgets where notices went.
     pub(crate) fn look(&self, now: UnixMillis) {
-        let over = |domain: &Domain| {
-            domain.notices_to().is_some() && self.inside.store.stats(domain).messages == 0
-        };
+        let over =
+            |domain: &Domain| domain.notices_to().is_some() && self.inside.store.stats(domain).messages == 0;
         let gone: Vec<Domain> = self.memories().keys().filter(|domain| over(domain)).cloned().collect();
         gone.iter().for_each(|domain| drop(self.memories().remove(domain)));
         let all: Vec<_> =

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::{Context, Stop};
 use crate::Clock;
 use crate::carrier::{Carrier, Certificates, Errand, Trip};
+use crate::courier::REFUSED;
 use crate::events;
 use crate::feed::{Feed, FeedOwner};
 use crate::limits::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_SHORT, RAMP, WORTH_A_CONNECTION};
@@ -35,7 +36,7 @@ impl Trouble {
 
     /// Whether nobody listens there any more. RFC 3463 3.5: X.4.1, no answer from host
     pub(crate) fn is_refused_connection(&self) -> bool {
-        self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 1))
+        self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 1)) && self.reply.text.starts_with(REFUSED)
     }
 }
 
@@ -91,8 +92,9 @@ impl<'a> Fleet<'a> {
     /// Sends couriers until all of them are back; returns the first trouble that one met. Tells `takes` once which
     /// next hop took a message.
     ///
-    /// [5321-3.8-drain] 421 to one of them, and nobody listening any more, ends them all: what is under way is finished, nothing more is
-    /// taken up. Where a connection breaks, or a further one is not wanted, the others go on without it.
+    /// [5321-3.8-drain] 421 to one of them, and nobody listening any more, ends them all: what is under way is
+    /// finished, nothing more is taken up. Where a connection breaks, or a further one is not wanted, the others go on
+    /// without it.
     pub(super) async fn travel(&mut self, takes: &mut (dyn FnMut(SocketAddr) + Send)) -> Option<Trouble> {
         self.owner.resume();
         let mut stop = self.context.stop.clone();

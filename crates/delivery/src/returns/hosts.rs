@@ -40,8 +40,8 @@ impl Hosts {
         }
     }
 
-    /// [5321-4.5.4.1-hosts] A next hop takes mail: some that waited for it. Each of them wakes others in turn when it is through its first
-    /// message, so that a host that has just come back is not met by thousands at once.
+    /// [5321-4.5.4.1-hosts] A next hop takes mail: some that waited for it. Each of them wakes others in turn when it is
+    /// through its first message, so that a host that has just come back is not met by thousands at once.
     pub(super) fn answers(&mut self, hop: SocketAddr) -> Vec<Domain> {
         let waiting = self.at.get(&hop).into_iter().flatten();
         let woken: Vec<Domain> = waiting.take(RETURN_WAKES).cloned().collect();

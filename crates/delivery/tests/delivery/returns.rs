@@ -326,15 +326,18 @@ async fn nobody_listening_any_more_ends_all_connections() {
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_two_connections_and_no_more_gets_two() {
-    let world = World::new(DomainDelivery { connections: 8, ..World::pinned() }, |number, _| match number {
-        0 | 1 => Script::slow(Duration::from_millis(5)),
-        _ => Script { end: Some(Trip::Unused(reply(421, "too many connections"))), ..Script::default() },
-    });
-    world.fill(2000);
-    world.ask(DrainCause::Etrn);
-    world.drains(1).await;
-    assert_eq!(world.last_result(), "delivered all");
-    assert_eq!(world.carrier.connections(), 3);
+    for unwanted in [reply(421, "too many connections"), Reply::new(450, (4, 4, 1), "timed out")] {
+        let delivery = DomainDelivery { connections: 8, ..World::pinned() };
+        let world = World::new(delivery, move |number, _| match number {
+            0 | 1 => Script::slow(Duration::from_millis(5)),
+            _ => Script { end: Some(Trip::Unused(unwanted.clone())), ..Script::default() },
+        });
+        world.fill(2000);
+        world.ask(DrainCause::Etrn);
+        world.drains(1).await;
+        assert_eq!(world.last_result(), "delivered all");
+        assert_eq!(world.carrier.connections(), 3);
+    }
 }
 
 #[tokio::test(start_paused = true)]

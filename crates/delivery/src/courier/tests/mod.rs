@@ -1,11 +1,11 @@
 //! The courier against a primary in memory that says what it is told to.
 
+#[allow(dead_code, reason = "shared with the tests from outside, which use more of it")]
+#[path = "../../../tests/delivery/support/row.rs"]
+mod row;
 #[allow(dead_code, unused_imports, reason = "shared with the tests from outside, which use more of it")]
 #[path = "../../../tests/delivery/support/store.rs"]
 mod store;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../../tests/delivery/support/row.rs"]
-mod row;
 
 mod cuts;
 mod groups;
