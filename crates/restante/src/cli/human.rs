@@ -59,9 +59,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// `3h ago`, `in 5m`.
+    /// `3h ago`, `in 5m`, `now`.
     pub(crate) fn relative(&self, time: Timestamp) -> String {
         let distance = time.duration_since(self.now);
+        if distance.as_secs() == 0 {
+            return "now".to_owned();
+        }
         let far = span(distance.unsigned_abs());
         if distance.is_positive() { format!("in {far}") } else { format!("{far} ago") }
     }
@@ -109,7 +112,8 @@ mod tests {
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         assert_eq!(clock.both(time("2026-01-31T09:00:00Z")), "2026-01-31 09:00 (3h ago)");
         assert_eq!(clock.relative(time("2026-01-31T12:05:00Z")), "in 5m");
-        assert_eq!(clock.relative(time("2026-01-31T12:00:00Z")), "0s ago");
+        assert_eq!(clock.relative(time("2026-01-31T12:00:00Z")), "now");
+        assert_eq!(clock.relative(time("2026-01-31T12:00:00.9Z")), "now");
         assert_eq!(clock.relative(time("2026-01-01T12:00:00Z")), "30d ago");
         assert_eq!(clock.exact(time("2026-01-31T11:59:01Z")), "2026-01-31 11:59:01 +00:00 (59s ago)");
         assert_eq!(clock.relative(Timestamp::MAX).split(' ').next(), Some("in"));
