@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Peer, Sink, binary, connect, eventually, have, sample,
+    Behaviour, Daemon, DaemonOptions, Exim, EximOptions, Peer, Sink, binary, connect, eventually, free_port,
+    have, sample,
 };
 use serde_json::Value;
 
@@ -247,10 +248,11 @@ fn trusting(dir: &Path) -> std::path::PathBuf {
     file
 }
 
-fn snippet(config: &Path, server: &str) -> String {
+fn snippet(config: &Path, server: &str, more: &[&str]) -> String {
     let output = Command::new(binary())
         .args(["trust-snippet", "example.org", "--for", server, "--config"])
         .arg(config)
+        .args(more)
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{}", said(&output));
@@ -263,7 +265,7 @@ fn postfix_understands_what_it_is_told() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let text = snippet(&trusting(dir.path()), "postfix");
+    let text = snippet(&trusting(dir.path()), "postfix", &[]);
     let base = "compatibility_level = 3.6\nqueue_directory = /var/spool/postfix\n";
     std::fs::write(dir.path().join("main.cf"), format!("{base}{text}")).expect("main.cf");
     std::fs::write(dir.path().join("master.cf"), "smtp inet n - n - - smtpd\n").expect("master.cf");
@@ -294,31 +296,48 @@ fn postfix_understands_what_it_is_told() {
     }
 }
 
-/// Exim cannot be installed beside Postfix; where it was unpacked somewhere, `EXIM` names it.
-#[test]
-fn exim_understands_what_it_is_told() {
-    let Some(exim) = exim() else { return eprintln!("SKIPPED: there is no Exim; EXIM=/path names one") };
+const FORGED: &[u8] = b"Authentication-Results: mx2.example.net; spf=pass\r\nSubject: x\r\n\r\nx\r\n";
+
+/// An Exim that was told what the text says, and refuses everybody behind it at RCPT if it is `strict`.
+fn told_exim(address: &str, strict: bool) -> Exim {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = snippet(&trusting(dir.path()), "exim");
+    let text = snippet(&trusting(dir.path()), "exim", &["--address", address]);
     let (main, acls) = text.split_once("# --- first in the ACL").expect("two parts");
     let (rcpt, data) = acls.split_once("# --- in the ACL of acl_smtp_data").expect("three parts");
     let below = |part: &str| part.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-    let config = dir.path().join("exim.conf");
-    let whole = format!(
-        "primary_hostname = mx.example.org\nacl_smtp_rcpt = acl_rcpt\nacl_smtp_data = acl_data\n{main}\nbegin acl\n\
-         acl_rcpt:\n{}\n  accept\nacl_data:\n{}\n  accept\n",
-        below(rcpt),
-        below(data)
-    );
-    std::fs::write(&config, whole).expect("exim.conf");
-    let read = Command::new(&exim).arg("-C").arg(&config).args(["-bP", "+restante"]).output();
-    let read = read.expect("exim starts");
-    assert!(read.status.success() && !said(&read).contains("onfiguration file error"), "{}", said(&read));
-    assert!(said(&read).contains("192.0.2.9"), "{}", said(&read));
+    let behind = if strict { "\n  defer message = greylisted\n" } else { "" };
+    let rcpt = below(rcpt) + behind;
+    let options = EximOptions { main: main.to_owned(), rcpt, data: below(data) };
+    Exim::start(([127, 0, 0, 1], free_port()).into(), "example.org", &options)
 }
 
-fn exim() -> Option<std::path::PathBuf> {
-    let named = std::env::var_os("EXIM").map(std::path::PathBuf::from);
-    let usual = ["/usr/sbin/exim4", "/usr/sbin/exim"].map(std::path::PathBuf::from);
-    named.into_iter().chain(usual).find(|path| path.exists())
+/// What one message from loopback became.
+fn received(exim: &Exim) -> String {
+    let mut client = connect(exim.port());
+    client.expect("EHLO mx2.example.net", "250");
+    let reply = client.send("a@sender.example", &["b@example.org"], FORGED);
+    assert!(reply.starts_with("250"), "{reply}; {}", exim.log());
+    assert!(eventually(LONG, || exim.mailbox().len() == 1), "{}", exim.log());
+    std::fs::read_to_string(&exim.mailbox()[0]).expect("a delivered file")
+}
+
+#[test]
+fn exim_does_what_it_is_told() {
+    if !have("exim_does_what_it_is_told", &[Peer::Exim]) {
+        return;
+    }
+    let trusting = told_exim("127.0.0.1", true);
+    assert!(received(&trusting).contains("Authentication-Results: mx2.example.net"));
+    let mut client = connect(trusting.port());
+    client.expect("EHLO mx2.example.net", "250");
+    client.expect("MAIL FROM:<a@sender.example>", "250");
+    client.expect("RCPT TO:<b@elsewhere.example>", "451");
+    // From anybody else such a field is a forgery.
+    let strange = told_exim("127.0.0.9", false);
+    assert!(!received(&strange).contains("Authentication-Results:"));
+    let strict = told_exim("127.0.0.9", true);
+    let mut client = connect(strict.port());
+    client.expect("EHLO mx2.example.net", "250");
+    client.expect("MAIL FROM:<a@sender.example>", "250");
+    client.expect("RCPT TO:<b@example.org>", "451");
 }
