@@ -13,6 +13,8 @@ mod entry;
 mod error;
 mod events;
 mod filter;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod lease;
 mod limits;

@@ -13,7 +13,8 @@ use crate::error::StoreError;
 
 mod lock;
 mod real;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets let nothing fail"))]
 pub(crate) mod sim;
 
 pub(crate) use lock::DirLock;

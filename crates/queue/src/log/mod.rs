@@ -19,6 +19,8 @@ use crate::stats::IntakeHealth;
 
 mod copy;
 mod events;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod gate;
 mod handles;
 mod inbox;
