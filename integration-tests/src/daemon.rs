@@ -1,6 +1,7 @@
 //! A restante daemon in a directory of its own.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -147,21 +148,7 @@ impl Daemon {
     /// # Panics
     /// When it does not listen within 30 s.
     pub fn run(&mut self) {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .expect("the log opens");
-        let child = Command::new(binary())
-            .args(["serve", "--config"])
-            .arg(self.config())
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
-        self.child = Some(child);
+        self.launch();
         let address = SocketAddr::from(([127, 0, 0, 1], self.ports.smtp));
         let up = eventually(Duration::from_secs(30), || {
             TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() && self.socket().exists()
@@ -277,6 +264,56 @@ impl Daemon {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text.lines().map(|line| serde_json::from_str(line).expect("a line is one JSON object")).collect()
+    }
+
+    /// Messages that wait in all, by `health --json`; nothing where nobody answers.
+    #[must_use]
+    pub fn try_waiting(&self) -> Option<u64> {
+        let output = self.admin(&["health", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        report["messages"].as_u64()
+    }
+
+    /// Asks for a queue by ETRN; nothing where nobody answers.
+    #[must_use]
+    pub fn try_etrn(&self, domain: &str) -> Option<String> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ports.smtp));
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut line = BufReader::new(stream);
+        let mut reply = String::new();
+        line.read_line(&mut reply).ok()?;
+        line.get_mut().write_all(format!("EHLO client.example\r\nETRN {domain}\r\nQUIT\r\n").as_bytes()).ok()?;
+        let mut all = String::new();
+        let _ = line.read_to_string(&mut all);
+        all.lines().rev().nth(1).map(str::to_owned)
+    }
+
+    /// Whether its process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none()))
+    }
+
+    /// Starts it without waiting for anything; see [`Daemon::run`].
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn launch(&mut self) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log opens");
+        let child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        self.child = Some(child);
     }
 
     /// Messages that wait for a domain, by `status --json`.

@@ -10,6 +10,7 @@ mod client;
 mod daemon;
 mod dns;
 mod dovecot;
+pub mod faults;
 mod exim;
 mod netns;
 mod peers;

@@ -105,6 +105,15 @@ impl Sink {
         self.shared.accepted.lock().expect("no session panics").clone()
     }
 
+    /// Takes out what was acknowledged since the last time; a long run does not keep it all.
+    ///
+    /// # Panics
+    /// When a session panicked.
+    #[must_use]
+    pub fn take(&self) -> Vec<Accepted> {
+        std::mem::take(&mut *self.shared.accepted.lock().expect("no session panics"))
+    }
+
     /// How many messages were acknowledged so far.
     ///
     /// # Panics
