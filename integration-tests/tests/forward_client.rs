@@ -28,7 +28,14 @@ fn send(daemon: &Daemon, clients: &[(&str, &str)]) {
         let mut swaks = command(Peer::Swaks);
         let server = format!("127.0.0.1:{}", daemon.ports().smtp);
         swaks.args(["--server", &server, "--local-interface", address, "--helo", helo]);
-        swaks.args(["--from", "a@sender.example", "--to", "b@example.org", "--header", &format!("X-Of: {helo}")]);
+        swaks.args([
+            "--from",
+            "a@sender.example",
+            "--to",
+            "b@example.org",
+            "--header",
+            &format!("X-Of: {helo}"),
+        ]);
         let output = run_peer(&mut swaks, LIMIT);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
@@ -109,7 +116,9 @@ fn why_shows_the_refusal() {
     if !have("why_shows_the_refusal", &[Peer::Postfix, Peer::Swaks]) {
         return;
     }
-    let lines = ["smtpd_recipient_restrictions = check_recipient_access inline:{{b@example.org = 450 4.2.0 not today}}"];
+    let lines = [
+        "smtpd_recipient_restrictions = check_recipient_access inline:{{b@example.org = 450 4.2.0 not today}}",
+    ];
     let primary = Postfix::start_with(restante_integration_tests::free_port(), &lines);
     let daemon = daemon(&primary, "");
     send(&daemon, &[("127.0.0.77", "one.client.example")]);

@@ -11,7 +11,7 @@ use crate::Clock;
 use crate::events;
 use crate::limits::{
     HOUSEKEEPING_CALLS, HOUSEKEEPING_DOMAINS, HOUSEKEEPING_ENTRIES, HOUSEKEEPING_INTERVAL,
-    HOUSEKEEPING_PAUSE, RESTORABLE,
+    HOUSEKEEPING_PAUSE, PARKED_MIN, RESTORABLE,
 };
 use crate::notice::Clerk;
 use crate::returns::Returns;
@@ -78,8 +78,8 @@ impl Housekeeping {
         }
         let parked = |state: &DeliveryState| *state != DeliveryState::Delivered;
         if stats.parked.iter().any(|(state, count)| parked(state) && *count > 0) {
-            let parked_before =
-                delivery.map_or(UnixMillis::EPOCH, |delivery| before(now, delivery.parked_retention));
+            let parked_before = delivery
+                .map_or(UnixMillis::EPOCH, |delivery| before(now, delivery.parked_retention.max(PARKED_MIN)));
             self.purge(&stats.domain, before(now, RESTORABLE), parked_before).await?;
         }
         Ok(())

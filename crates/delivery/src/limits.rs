@@ -100,6 +100,9 @@ pub const HOUSEKEEPING_ENTRIES: usize = 256;
 pub const HOUSEKEEPING_CALLS: usize = 64;
 /// Between two calls that found something.
 pub const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(20);
+/// What failed or expired is kept for as long at least, whatever `parked-retention` says: a refusal may be withheld for
+/// half an hour ([`WITHHELD`]), and must be reported before it goes.
+pub const PARKED_MIN: Duration = Duration::from_secs(2 * 3600);
 /// Deleted entries can be restored for this long.
 pub const RESTORABLE: Duration = Duration::from_secs(24 * 3600);
 /// Turned connections drained at the same time; beyond it customers are told to come later.
@@ -122,6 +125,9 @@ pub const WITHHELD_SLACK: Duration = Duration::from_secs(2);
 /// Messages of our own that wait for one destination: a flood of mail that fails, with one sender's domain in all of
 /// it, must not become a flood of notices to that domain. What finds no room becomes a dead letter.
 pub const NOTICES_WAITING: u64 = 1000;
+/// Notices of delay and of success that may not be sent and are kept for the owner: each forged sender makes a queue,
+/// and nobody has a claim to more of them than anybody can look through.
+pub const DEAD_NOTICES: u64 = 1000;
 /// Lines of the dialogue that is kept of a failed attempt: greeting, EHLO, TLS and the transaction that failed.
 pub const WHY_LINES: usize = 64;
 /// Of these, from its beginning; the others are from its end, where it failed.

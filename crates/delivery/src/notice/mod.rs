@@ -9,6 +9,7 @@ mod clerk;
 mod compose;
 mod delayed;
 mod header;
+mod kept;
 mod letter;
 mod notifier;
 mod original;

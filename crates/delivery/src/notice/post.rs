@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_queue::{Destination, NewMessage, QueueStore, StoreError};
 use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient, ReversePath,
-    UnixMillis, Vouched,
+    Body, ClientFacts, DeliveryState, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient,
+    ReversePath, UnixMillis, Vouched,
 };
 
+use super::kept::Kept;
 use super::letter::{Letter, Sender};
 use crate::Clock;
 use crate::limits::NOTICES_WAITING;
@@ -22,7 +23,8 @@ pub enum PostError {
     /// An address literal, or a domain whose name leaves no room for the name of its queue.
     #[error("no mail of ours can go to this address")]
     NoQueue,
-    /// More waits for this destination than [`NOTICES_WAITING`](crate::limits::NOTICES_WAITING).
+    /// More waits for this destination than [`NOTICES_WAITING`](crate::limits::NOTICES_WAITING), or more is kept that may
+    /// not be sent than [`DEAD_NOTICES`](crate::limits::DEAD_NOTICES).
     #[error("too much mail of ours waits for this destination")]
     TooMany,
     /// Not now.
@@ -37,6 +39,7 @@ pub struct PostRoom {
     pub(super) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(super) clock: Clock,
     pub(super) witness: Arc<dyn Witness>,
+    pub(super) kept: Kept,
 }
 
 /// A message of our own, written.
@@ -53,7 +56,7 @@ impl PostRoom {
     /// For a store and settings.
     #[must_use]
     pub fn new(store: Arc<dyn QueueStore>, settings: Arc<ArcSwap<DeliverySettings>>, clock: Clock) -> Self {
-        Self { store, settings, clock, witness: Arc::new(Nobody) }
+        Self { store, settings, clock, witness: Arc::new(Nobody), kept: Kept::default() }
     }
 
     /// Tells this one of every notice.
@@ -91,7 +94,7 @@ impl PostRoom {
     ) -> Result<(), PostError> {
         let Written { id, to, content, body, dead } = written;
         let Way { queue, pushes } = way(settings, &to).ok_or(PostError::NoQueue)?;
-        if self.is_full(&queue, dead) {
+        if self.is_full(&queue, dead) || dead && !self.may_keep(settings, &queue, now) {
             return Err(PostError::TooMany);
         }
         let mut buffer = self.store.begin_content();
@@ -119,6 +122,18 @@ impl PostRoom {
         let kept = stats.parked.get(&DeliveryState::Dead).copied().unwrap_or_default();
         let count = if dead { kept } else { stats.messages };
         queue.notices_to().is_some() && count >= NOTICES_WAITING
+    }
+
+    /// Who wrote as whom is anybody's choice, so that what may not be sent must make neither queues without end nor, below
+    /// a domain that we hold, any.
+    fn may_keep(&self, settings: &DeliverySettings, queue: &Domain, now: UnixMillis) -> bool {
+        let is_new = || {
+            let stats = self.store.stats(queue);
+            stats.messages == 0 && stats.parked.values().all(|count| *count == 0)
+        };
+        let configured = settings.domains.find(queue).is_some_and(|(found, _)| found == queue);
+        let made_up = queue.notices_to().is_none() && !configured && is_new();
+        !made_up && self.kept.make_room(&*self.store, now)
     }
 }
 

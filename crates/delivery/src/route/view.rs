@@ -41,7 +41,11 @@ impl Delivery {
 
 impl RouteView {
     /// Looks up where a domain's mail would go now, as a drain would; `None` where we hold nothing for it.
-    pub async fn look(lookup: &Arc<dyn Lookup>, settings: &DeliverySettings, domain: &Domain) -> Option<Self> {
+    pub async fn look(
+        lookup: &Arc<dyn Lookup>,
+        settings: &DeliverySettings,
+        domain: &Domain,
+    ) -> Option<Self> {
         let (_, delivery) = settings.domains.find(domain)?;
         let (found, left_out) = explore(lookup, settings, domain, &delivery.primary).await;
         let mut view = Self {

@@ -13,11 +13,12 @@ use restante_queue::{
     LeaseAnswer, LowWater, NewMessage, Outcome, QueueStore, Settlement,
 };
 use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Notify, Recipient, Reply, Ret,
-    ReversePath, UnixMillis, Vouched,
+    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, NOTICES, Notify, Recipient,
+    Reply, Ret, ReversePath, UnixMillis, Vouched,
 };
 use tempfile::TempDir;
 
+use super::kept::Kept;
 use super::{Clerk, Delayed, NoticeSettings, Notifier, PostRoom};
 use crate::Clock;
 use crate::news::Nobody;

@@ -42,3 +42,31 @@ async fn who_is_not_vouched_for_is_not_told() {
     house.clerk.relayed(&nobody, &[0], None, "[192.0.2.1]:25").await;
     assert_eq!(house.entries(QUEUE).await.len(), 1);
 }
+
+#[tokio::test]
+async fn forged_senders_make_no_queues_without_end() {
+    let mut house = House::new(DomainDelivery { notices: Notices::Verified, ..told() }).await;
+    house.clerk.post.kept = Kept::at_most(3);
+    let settings = house.settings.load_full();
+    let mut domains = settings.domains.clone();
+    domains.insert(domain("example.com"), true, told());
+    house.settings.store(Arc::new(DeliverySettings { domains, ..(*settings).clone() }));
+    let senders =
+        ["a@one.example", "a@two.example", "a@made-up.example.com", "a@three.example", "a@four.example"];
+    for sender in senders {
+        let sender = ReversePath::Mailbox(sender.parse().unwrap());
+        let key =
+            house.accept(Mail { sender, to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) }).await;
+        house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
+    }
+    let mut kept = Vec::new();
+    for sender in senders {
+        let host = sender.split_once('@').unwrap().1;
+        let queue = if host.ends_with("example.com") { host.to_owned() } else { format!("{host}.{NOTICES}") };
+        kept.push(house.entries(&queue).await.len());
+    }
+    assert_eq!(kept, [1, 1, 0, 1, 0]);
+    // They are counted anew, and what was let go makes room.
+    let store = &*house.store;
+    assert!(!Kept::at_most(3).make_room(store, now()) && Kept::at_most(4).make_room(store, now()));
+}
