@@ -36,10 +36,12 @@ pub fn unstuff<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, usize, b
 /// Content with canonical line ends, and whether anything had to be changed.
 pub fn canonical<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
     let (mut canon, mut out, mut changed) = (Canon::default(), Vec::new(), false);
-    for piece in pieces {
-        changed |= canon.feed(piece, &mut |octets| out.extend_from_slice(octets));
-    }
-    changed |= canon.finish(&mut |octets| out.extend_from_slice(octets));
+    let mut take = |octets: &[u8], changes| {
+        out.extend_from_slice(octets);
+        changed |= changes;
+    };
+    pieces.for_each(|piece| canon.feed(piece, &mut take));
+    canon.finish(&mut take);
     (out, changed)
 }
 

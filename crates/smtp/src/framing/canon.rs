@@ -11,19 +11,17 @@ pub(crate) struct Canon {
 }
 
 impl Canon {
-    /// Hands the canonical form of `octets` to `out`; true when something had to be changed.
-    pub(crate) fn feed(&mut self, octets: &[u8], out: &mut impl FnMut(&[u8])) -> bool {
-        let Some(&first) = octets.first() else { return false };
-        let mut changed = false;
+    /// Hands the canonical form of `octets` to `out`, with whether it stands for something that had to be changed.
+    pub(crate) fn feed(&mut self, octets: &[u8], out: &mut impl FnMut(&[u8], bool)) {
+        let Some(&first) = octets.first() else { return };
         // What lies before `start` went out; what lies before `at` was looked at.
         let (mut start, mut at) = (0, 0);
         if std::mem::take(&mut self.cr) {
             if first == b'\n' {
-                out(b"\r\n");
+                out(b"\r\n", false);
                 (start, at) = (1, 1);
             } else {
-                out(b" ");
-                changed = true;
+                out(b" ", true);
             }
         }
         while let Some(found) = memchr2(b'\r', b'\n', &octets[at..]) {
@@ -34,34 +32,25 @@ impl Canon {
                 continue;
             }
             if start < position {
-                out(&octets[start..position]);
+                out(&octets[start..position], false);
             }
             (start, at) = (position + 1, position + 1);
             match (octets[position], next) {
-                (b'\n', _) => {
-                    out(b"\r\n");
-                    changed = true;
-                }
+                (b'\n', _) => out(b"\r\n", true),
                 (_, None) => self.cr = true,
-                _ => {
-                    out(b" ");
-                    changed = true;
-                }
+                _ => out(b" ", true),
             }
         }
         if start < octets.len() {
-            out(&octets[start..]);
+            out(&octets[start..], false);
         }
-        changed
     }
 
-    /// The content ends here; true when a CR was left over.
-    pub(crate) fn finish(&mut self, out: &mut impl FnMut(&[u8])) -> bool {
-        let left = std::mem::take(&mut self.cr);
-        if left {
-            out(b" ");
+    /// The content ends here; a CR that was left over had to be changed.
+    pub(crate) fn finish(&mut self, out: &mut impl FnMut(&[u8], bool)) {
+        if std::mem::take(&mut self.cr) {
+            out(b" ", true);
         }
-        left
     }
 }
 
@@ -72,10 +61,12 @@ mod tests {
 
     fn canonical(pieces: &[&[u8]]) -> (Vec<u8>, bool) {
         let (mut out, mut canon, mut changed) = (Vec::new(), Canon::default(), false);
-        for piece in pieces {
-            changed |= canon.feed(piece, &mut |octets| out.extend_from_slice(octets));
-        }
-        changed |= canon.finish(&mut |octets| out.extend_from_slice(octets));
+        let mut take = |octets: &[u8], changes| {
+            out.extend_from_slice(octets);
+            changed |= changes;
+        };
+        pieces.iter().for_each(|piece| canon.feed(piece, &mut take));
+        canon.finish(&mut take);
         (out, changed)
     }
 
@@ -99,9 +90,9 @@ mod tests {
     fn clean_content_goes_through_in_one_slice() {
         let mut calls = 0;
         let clean = b"Subject: a\r\n\r\nb\r\n.c\r\n".as_slice();
-        Canon::default().feed(clean, &mut |octets| {
+        Canon::default().feed(clean, &mut |octets, changes| {
             calls += 1;
-            assert_eq!(octets, clean);
+            assert_eq!((octets, changes), (clean, false));
         });
         assert_eq!(calls, 1);
     }

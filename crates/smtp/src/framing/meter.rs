@@ -47,23 +47,14 @@ impl Meter {
             self.swallowed = self.swallowed.saturating_add(octets.len() as u64);
             return;
         }
-        let Self { canon, limit, facts, void, .. } = self;
-        let changed = canon.feed(octets, &mut |octets| pass(octets, *limit, facts, void, sink));
-        self.changed(changed);
+        let Self { canon, limit, strict, facts, void, .. } = self;
+        canon.feed(octets, &mut |octets, changed| pass(octets, changed, *limit, *strict, facts, void, sink));
     }
 
     /// The content, or this chunk of it if it is the last, ends.
     pub(crate) fn finish(&mut self, sink: &mut dyn ContentSink) {
-        let Self { canon, limit, facts, void, .. } = self;
-        let changed = canon.finish(&mut |octets| pass(octets, *limit, facts, void, sink));
-        self.changed(changed);
-    }
-
-    fn changed(&mut self, changed: bool) {
-        self.facts.normalised |= changed;
-        if changed && self.strict && self.void.is_none() {
-            self.void = Some(Void::Bare);
-        }
+        let Self { canon, limit, strict, facts, void, .. } = self;
+        canon.finish(&mut |octets, changed| pass(octets, changed, *limit, *strict, facts, void, sink));
     }
 
     /// From now on everything is swallowed; the first reason stays.
@@ -85,14 +76,22 @@ impl Meter {
     }
 }
 
+/// Lets octets through, until something is wrong: the first of it in the order of the content, wherever it was cut.
 fn pass(
     octets: &[u8],
+    changed: bool,
     limit: u64,
+    strict: bool,
     facts: &mut ContentFacts,
     void: &mut Option<Void>,
     sink: &mut dyn ContentSink,
 ) {
     if void.is_some() {
+        return;
+    }
+    facts.normalised |= changed;
+    if changed && strict {
+        *void = Some(Void::Bare);
         return;
     }
     let size = facts.size.saturating_add(octets.len() as u64);
@@ -135,5 +134,19 @@ mod tests {
         assert_eq!(meter.void(), None);
         meter.finish(&mut sink);
         assert_eq!(meter.void(), Some(&Void::Bare));
+    }
+
+    /// Which of two faults is told does not depend on how the content was cut.
+    #[test]
+    fn the_first_fault_counts_under_every_cut() {
+        for (content, fault) in [(&b"ab\ncdef"[..], Void::Bare), (b"abcdef\n", Void::TooLarge)] {
+            for cut in 0..=content.len() {
+                let (mut meter, mut sink) = (Meter::new(5, true), Kept(Vec::new()));
+                meter.feed(&content[..cut], &mut sink);
+                meter.feed(&content[cut..], &mut sink);
+                meter.finish(&mut sink);
+                assert_eq!(meter.void(), Some(&fault), "{cut}");
+            }
+        }
     }
 }
