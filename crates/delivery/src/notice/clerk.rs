@@ -122,10 +122,13 @@ impl Clerk {
     }
 }
 
-/// How a next hop is named in a notice: `mail.example.org[192.0.2.1]:25` by its name, `[192.0.2.1]:25` by its address.
+/// How a next hop is named in a notice: `mail.example.org[192.0.2.1]:25` by its name, `[192.0.2.1]:25` by its address; so
+/// a customer that called, whose `the customer at` is no name.
 pub(super) fn remote(hop: &str) -> String {
     match hop.split_once('[') {
-        Some(("", rest)) => format!("[{}]", rest.split(']').next().unwrap_or(rest)),
+        Some((name, rest)) if name.is_empty() || name.contains(' ') => {
+            format!("[{}]", rest.split(']').next().unwrap_or(rest))
+        }
         Some((name, _)) => name.to_owned(),
         None => hop.to_owned(),
     }
@@ -140,5 +143,6 @@ mod tests {
         assert_eq!(remote("mail.example.org[192.0.2.1]:25"), "mail.example.org");
         assert_eq!(remote("[192.0.2.1]:2525"), "[192.0.2.1]");
         assert_eq!(remote("[2001:db8::1]:25"), "[2001:db8::1]");
+        assert_eq!(remote("the customer at [192.0.2.1]:40000"), "[192.0.2.1]");
     }
 }
