@@ -47,6 +47,14 @@ fn load(file: &Path) -> Option<(Settings, Report)> {
     settings.map(|settings| (settings, report))
 }
 
+/// See `crate::fuzzing`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzing(file: &Path, machine: &Machine) -> Result<(), String> {
+    let (settings, report) = config::load(file, machine);
+    assert_eq!(settings.is_none(), report.has_errors());
+    if settings.is_some() { Ok(()) } else { Err(report.to_string()) }
+}
+
 /// A runtime to do `work` on.
 fn on<T>(work: impl Future<Output = T>, otherwise: T) -> T {
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
