@@ -98,7 +98,7 @@ impl Client {
 }
 
 /// Content with dots stuffed and the end appended; `content` ends with CRLF.
-fn stuffed(content: &[u8]) -> Vec<u8> {
+pub(crate) fn stuffed(content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + 64);
     for line in content.split_inclusive(|octet| *octet == b'\n') {
         if line.first() == Some(&b'.') {

@@ -12,6 +12,7 @@ mod dns;
 mod dovecot;
 pub mod faults;
 mod exim;
+pub mod hostile;
 mod netns;
 mod peers;
 mod postfix;

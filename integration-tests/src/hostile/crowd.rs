@@ -1,0 +1,206 @@
+//! Many connections from many addresses at once, none of which has a thread of its own.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// For a whole crowd to do one thing, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One connection of a crowd.
+#[derive(Debug)]
+pub struct Visitor {
+    stream: TcpStream,
+    /// What was read and is not a whole reply yet.
+    unread: Vec<u8>,
+    /// The greeting, or whatever came in its place.
+    pub greeting: String,
+}
+
+/// Connections, and what drives them.
+#[derive(Debug)]
+pub struct Crowd {
+    runtime: Runtime,
+    visitors: Vec<Visitor>,
+}
+
+impl Visitor {
+    async fn arrive(port: u16, from: Ipv4Addr) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        stream.set_nodelay(true)?;
+        let mut visitor = Self { stream, unread: Vec::new(), greeting: String::new() };
+        visitor.greeting = visitor.reply().await?;
+        Ok(visitor)
+    }
+
+    /// A whole reply, lines joined by LF.
+    ///
+    /// # Errors
+    /// When the connection ends or breaks before it is whole.
+    pub async fn reply(&mut self) -> std::io::Result<String> {
+        loop {
+            if let Some(reply) = self.whole() {
+                return Ok(reply);
+            }
+            let mut piece = [0; 1024];
+            match self.stream.read(&mut piece).await? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => self.unread.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    fn whole(&mut self) -> Option<String> {
+        let mut at = 0;
+        loop {
+            let end = at + self.unread[at..].iter().position(|octet| *octet == b'\n')? + 1;
+            if self.unread.get(at + 3) != Some(&b'-') {
+                let reply = String::from_utf8_lossy(&self.unread[..end]).replace("\r\n", "\n");
+                self.unread.drain(..end);
+                return Some(reply.trim_end().to_owned());
+            }
+            at = end;
+        }
+    }
+
+    /// Sends octets and waits for so many replies; the last.
+    ///
+    /// # Errors
+    /// When the connection ends or breaks.
+    pub async fn say(&mut self, octets: &[u8], replies: usize) -> std::io::Result<String> {
+        self.stream.write_all(octets).await?;
+        let mut last = String::new();
+        for _ in 0..replies {
+            last = self.reply().await?;
+        }
+        Ok(last)
+    }
+
+    /// Sends octets, one at a time with this pause between them, as long as `until`.
+    pub async fn dribble(&mut self, octets: &[u8], pause: Duration, until: Instant) {
+        for octet in octets.iter().cycle() {
+            if Instant::now() >= until || self.stream.write_all(&[*octet]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Crowd {
+    /// So many connections to a port, so many from each address of 127.`net`.0.0, each with its greeting.
+    ///
+    /// # Panics
+    /// When somebody is neither greeted nor refused.
+    #[must_use]
+    pub fn arrive(port: u16, count: usize, from_each: usize, net: u8) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let visitors = runtime.block_on(async {
+            let mut arriving = JoinSet::new();
+            for number in 0..count {
+                let address = number / from_each;
+                let octet = |part: usize| u8::try_from(part % 250 + 1).expect("below 251");
+                let from = Ipv4Addr::new(127, net, octet(address / 250), octet(address));
+                arriving.spawn(tokio::time::timeout(PATIENCE, Visitor::arrive(port, from)));
+            }
+            let arrived = arriving.join_all().await;
+            arrived.into_iter().map(|each| each.expect("in time").expect("a greeting")).collect()
+        });
+        Self { runtime, visitors }
+    }
+
+    /// How many were greeted with this.
+    #[must_use]
+    pub fn greeted(&self, start: &str) -> usize {
+        self.visitors.iter().filter(|visitor| visitor.greeting.starts_with(start)).count()
+    }
+
+    /// Everybody says the same and waits for so many replies; how many got a last one that starts like this.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub fn say(&mut self, octets: &[u8], replies: usize, wanted: &str) -> usize {
+        let Self { runtime, visitors } = self;
+        let said = runtime.block_on(async {
+            let mut talking = JoinSet::new();
+            for mut visitor in visitors.drain(..) {
+                let octets = octets.to_vec();
+                talking.spawn(async move {
+                    let said = tokio::time::timeout(PATIENCE, visitor.say(&octets, replies)).await;
+                    (visitor, said.expect("in time").unwrap_or_default())
+                });
+            }
+            talking.join_all().await
+        });
+        let mut good = 0;
+        for (visitor, reply) in said {
+            good += usize::from(reply.starts_with(wanted));
+            visitors.push(visitor);
+        }
+        good
+    }
+
+    /// Everybody sends one octet after the other, with this pause between, while `meanwhile` goes on.
+    pub fn dribble<T>(
+        &mut self,
+        octets: &[u8],
+        pause: Duration,
+        last: Duration,
+        meanwhile: impl FnOnce() -> T,
+    ) -> T {
+        let until = Instant::now() + last;
+        let mut dribbling = JoinSet::new();
+        for mut visitor in self.visitors.drain(..) {
+            let octets = octets.to_vec();
+            dribbling.spawn_on(
+                async move {
+                    visitor.dribble(&octets, pause, until).await;
+                    visitor
+                },
+                self.runtime.handle(),
+            );
+        }
+        let result = meanwhile();
+        self.visitors = self.runtime.block_on(dribbling.join_all());
+        result
+    }
+}
+
+/// A primary that greets, and takes what comes an octet a second; it holds whoever connects as long as it lives.
+///
+/// # Panics
+/// When the port is taken.
+pub fn crawl(port: u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the primary's port is free");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.write_all(b"220 slow.example\r\n");
+                let mut line = Vec::new();
+                let mut octet = [0];
+                while stream.read(&mut octet).is_ok_and(|count| count > 0) {
+                    line.extend_from_slice(&octet);
+                    if line.ends_with(b"\n") {
+                        let answer: &[u8] =
+                            if line.starts_with(b"DATA") { b"354 go\r\n" } else { b"250 ok\r\n" };
+                        let _ = stream.write_all(answer);
+                        line.clear();
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,278 @@
+//! The books: what was sent and acknowledged, what arrived, and what of that came twice and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Arrival, Attempt, Letter};
+
+/// What was said to us and not yet recorded when a process was killed comes again; recording takes milliseconds, and
+/// this much on a busy machine.
+const UNRECORDED: Duration = Duration::from_secs(2);
+/// Mistakes that are listed; more are counted.
+const LISTED: usize = 10;
+
+#[derive(Debug, Clone, Default)]
+struct Sent {
+    recipients: Vec<String>,
+    /// Attempts whose content was sent to its end.
+    ended: usize,
+    ids: Vec<String>,
+}
+
+/// What was sent, by number.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    sent: Mutex<BTreeMap<usize, Sent>>,
+}
+
+/// What became of everything.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Messages acknowledged to their senders.
+    pub accepted: usize,
+    /// Messages that were taken, and whose 250 the sender did not hear.
+    pub accepted_unheard: usize,
+    /// Recipients that got their message.
+    pub delivered: usize,
+    /// Recipients whose message waits, or is kept for the owner.
+    pub held: usize,
+    /// Recipients whose sender was told that they get nothing.
+    pub reported: usize,
+    /// Recipients whose message the operator deleted.
+    pub deleted: usize,
+    /// Copies that came again because our 250 was cut off.
+    pub doubled_unheard: usize,
+    /// Copies that came again because a reset came right behind our 250.
+    pub doubled_reset: usize,
+    /// Copies that came again because the server was killed before it recorded our 250.
+    pub doubled_killed: usize,
+    /// Copies of what was said by a repeated connection, which nobody hears.
+    pub doubled_replayed: usize,
+    /// Recipients that got nothing, and nobody said so.
+    pub lost: Vec<String>,
+    /// Copies that came again without any reason.
+    pub doubled_wrongly: Vec<String>,
+    /// What arrived and is not what was sent.
+    pub damaged: Vec<String>,
+    /// Ids of a message beyond those that its senders' attempts and the repeated connections explain.
+    pub unexplained_ids: usize,
+}
+
+/// What the server says is left, and what was done to it.
+#[derive(Debug, Default)]
+pub struct Circumstances {
+    /// Ids that `list` shows.
+    pub held: BTreeSet<String>,
+    /// Ids that the operator deleted.
+    pub deleted: BTreeSet<String>,
+    /// Ids that the server's log names as accepted.
+    pub logged: BTreeSet<String>,
+    /// When it was killed.
+    pub kills: Vec<Instant>,
+    /// Repeated connections to it.
+    pub replays: usize,
+}
+
+impl Ledger {
+    /// Notes an attempt.
+    pub fn note(&self, seed: usize, recipients: &[String], attempt: &Attempt) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = sent.entry(seed).or_default();
+        recipients.clone_into(&mut entry.recipients);
+        match attempt {
+            Attempt::Acknowledged(id) => {
+                entry.ended += 1;
+                entry.ids.push(id.clone());
+            }
+            Attempt::Unknown => entry.ended += 1,
+            Attempt::Refused(_) | Attempt::Unsent => {}
+        }
+    }
+
+    /// How many messages were acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.values().filter(|entry| !entry.ids.is_empty()).count()
+    }
+
+    /// Sums up.
+    #[must_use]
+    pub fn account(&self, arrivals: &[Arrival], circumstances: &Circumstances) -> Account {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut account = Account::default();
+        let copies = Copies::of(arrivals, &mut account);
+        let mut ids: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for (seed, entry) in sent.iter() {
+            account.accepted += entry.ids.len();
+            ids.entry(*seed).or_default().extend(entry.ids.iter().cloned());
+        }
+        for ((id, _), seed) in &copies.seeds {
+            ids.entry(*seed).or_default().insert(id.clone());
+        }
+        let mut extra = 0;
+        for (seed, ids) in &ids {
+            let Some(entry) = sent.get(seed) else {
+                account.damaged.push(format!("{seed} was never sent"));
+                continue;
+            };
+            account.accepted_unheard += ids.len() - entry.ids.len();
+            extra += ids.len().saturating_sub(entry.ended);
+            for (id, recipient) in ids.iter().flat_map(|id| entry.recipients.iter().map(move |to| (id, to))) {
+                account.enter(*seed, id, recipient, &copies, circumstances);
+            }
+        }
+        account.unexplained_ids = extra.saturating_sub(circumstances.replays);
+        let known: BTreeSet<String> = ids.into_values().flatten().collect();
+        for id in circumstances.logged.iter().filter(|id| !known.contains(*id)) {
+            let seen = copies.about.contains(id) || copies.notices.contains(id);
+            let kept = circumstances.held.contains(id) || circumstances.deleted.contains(id);
+            if !seen && !kept {
+                account.lost.push(format!("{id}, accepted and unheard"));
+            }
+        }
+        for again in copies.by_recipient.values() {
+            account.doubles(again, circumstances);
+        }
+        account
+    }
+}
+
+/// What arrived, by id and recipient, in the order of arrival.
+#[derive(Default)]
+struct Copies<'a> {
+    by_recipient: BTreeMap<(String, String), Vec<&'a Arrival>>,
+    seeds: BTreeMap<(String, String), usize>,
+    /// Ids of notices, and of the messages that they are about.
+    notices: BTreeSet<String>,
+    about: BTreeSet<String>,
+    reported: BTreeSet<(String, String)>,
+}
+
+impl<'a> Copies<'a> {
+    fn of(arrivals: &'a [Arrival], account: &mut Account) -> Self {
+        let mut copies = Self::default();
+        for arrival in arrivals {
+            let id = match &arrival.letter {
+                Letter::Mail { seed, id, whole } => {
+                    if !whole {
+                        account.damaged.push(format!("{seed} ({id})"));
+                    }
+                    for recipient in &arrival.recipients {
+                        copies.seeds.insert((id.clone(), recipient.clone()), *seed);
+                    }
+                    id
+                }
+                Letter::Notice { about, id, recipient } => {
+                    copies.notices.insert(id.clone());
+                    copies.about.insert(about.clone());
+                    copies.reported.insert((about.clone(), recipient.clone()));
+                    id
+                }
+                Letter::Strange(text) => {
+                    account.damaged.push(text.clone());
+                    continue;
+                }
+            };
+            for recipient in &arrival.recipients {
+                copies.by_recipient.entry((id.clone(), recipient.clone())).or_default().push(arrival);
+            }
+        }
+        copies
+    }
+}
+
+impl Account {
+    fn enter(
+        &mut self,
+        seed: usize,
+        id: &String,
+        recipient: &String,
+        copies: &Copies<'_>,
+        told: &Circumstances,
+    ) {
+        let key = (id.clone(), recipient.clone());
+        if copies.by_recipient.contains_key(&key) {
+            self.delivered += 1;
+        } else if copies.reported.contains(&key) {
+            self.reported += 1;
+        } else if told.deleted.contains(id) {
+            self.deleted += 1;
+        } else if told.held.contains(id) {
+            self.held += 1;
+        } else {
+            self.lost.push(format!("{seed} to {recipient} ({id})"));
+        }
+    }
+
+    /// Every copy but the last one needs a reason why there was one more.
+    fn doubles(&mut self, copies: &[&Arrival], told: &Circumstances) {
+        // Of copies at nearly the same time on connections that were said twice any may be the one too many.
+        let (repeated, mut heard): (Vec<&Arrival>, Vec<&Arrival>) = copies
+            .iter()
+            .copied()
+            .partition(|arrival| arrival.passage.as_ref().is_some_and(|passage| passage.replay));
+        self.doubled_replayed += repeated.len().min(copies.len() - 1);
+        heard.sort_by_key(|arrival| arrival.at);
+        let Some((_, before)) = heard.split_last() else { return };
+        for arrival in before {
+            let killed = |kill: &&Instant| {
+                kill.checked_duration_since(arrival.at).is_some_and(|span| span < UNRECORDED)
+            };
+            if !arrival.was_heard() {
+                self.doubled_unheard += 1;
+            } else if told.kills.iter().any(|kill| killed(&kill)) {
+                self.doubled_killed += 1;
+            } else if arrival.was_reset_behind() {
+                self.doubled_reset += 1;
+            } else {
+                self.doubled_wrongly.push(format!("{:?} over {:?}", arrival.letter, arrival.passage));
+            }
+        }
+    }
+
+    /// Nothing is lost, changed, or doubled without a reason.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn assert_right(&self) {
+        let some = |list: &[String]| list.iter().take(LISTED).cloned().collect::<Vec<_>>().join("\n  ");
+        for (what, list) in [
+            ("lost", &self.lost),
+            ("doubled without a reason", &self.doubled_wrongly),
+            ("changed", &self.damaged),
+        ] {
+            assert!(list.is_empty(), "{self}\n{} {what}:\n  {}", list.len(), some(list));
+        }
+        assert_eq!(self.unexplained_ids, 0, "{self}: taken more often than sent");
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "accepted {} (and {} whose 250 was not heard), recipients delivered {}, held {}, reported {}, deleted {}, \
+             lost {}, doubled {} (250 cut off {}, reset behind it {}, killed {}, connection repeated {}, no reason {})",
+            self.accepted,
+            self.accepted_unheard,
+            self.delivered,
+            self.held,
+            self.reported,
+            self.deleted,
+            self.lost.len(),
+            self.doubled_unheard
+                + self.doubled_reset
+                + self.doubled_killed
+                + self.doubled_replayed
+                + self.doubled_wrongly.len(),
+            self.doubled_unheard,
+            self.doubled_reset,
+            self.doubled_killed,
+            self.doubled_replayed,
+            self.doubled_wrongly.len(),
+        )
+    }
+}

@@ -1,0 +1,23 @@
+//! A network that loses, cuts, stalls and repeats, and the books that show what became of every message meanwhile.
+//!
+//! Every message has a number, every acceptance the id that the server gave it, every arrival the connection it came
+//! over, and of every connection through a [`Proxy`] it is known how much of it was passed on. So it can be said of each
+//! copy whether our side could have heard that it was taken.
+
+mod courier;
+mod crowd;
+mod ledger;
+mod letterbox;
+mod process;
+mod proxy;
+mod random;
+mod scene;
+
+pub use courier::{Attempt, Manner, Sender, request, size_of};
+pub use crowd::{Crowd, Visitor, crawl};
+pub use ledger::{Account, Circumstances, Ledger};
+pub use letterbox::{Arrival, Collector, Letter, Letterbox};
+pub use process::{Usage, usage};
+pub use proxy::{Direction, Passage, Proxy, Weather};
+pub use random::Random;
+pub use scene::{Scene, recipients_of};

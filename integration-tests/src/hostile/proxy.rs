@@ -1,0 +1,498 @@
+//! A proxy that treats connections as bad networks do: it cuts them by FIN or RST, stalls, delays, trickles, splits and
+//! joins segments, and says a whole dialogue a second time on a connection of its own; each at random, by seed.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::Random;
+
+/// Octets of a dialogue that is kept to be said again.
+const REMEMBERED: usize = 128 * 1024;
+/// How long a repeated dialogue waits for an answer before it talks on.
+const REPLAY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How bad the network is.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// What everything at random follows from.
+    pub seed: u64,
+    /// Of a hundred connections, so many meet a fault.
+    pub faulty: u64,
+    /// Of a hundred connections, so many are repeated.
+    pub replayed: u64,
+}
+
+/// From whoever connected to whoever listens, or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Refuse,
+    Cut {
+        direction: Direction,
+        after: u64,
+        reset: bool,
+    },
+    /// Nothing is passed on for this long; then the connection is cut, or goes on.
+    Stall {
+        direction: Direction,
+        after: u64,
+        pause: Duration,
+        reset: Option<bool>,
+    },
+}
+
+/// How segments travel.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Octets of one piece at most.
+    piece: usize,
+    /// Before each piece, at most.
+    delay: Duration,
+    /// What comes within this time is joined.
+    join: Duration,
+}
+
+/// One connection through the proxy.
+#[derive(Debug)]
+pub struct Passage {
+    /// Octets passed on from client to server.
+    up: AtomicU64,
+    /// Octets passed on from server to client.
+    down: AtomicU64,
+    cut: AtomicBool,
+    reset: AtomicBool,
+    /// Whether it is a dialogue said again, whose answers nobody hears.
+    pub replay: bool,
+}
+
+impl Passage {
+    fn new(replay: bool) -> Arc<Self> {
+        let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (cut, reset) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { up, down, cut, reset, replay })
+    }
+
+    const fn count(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    /// Octets that were passed on in this direction.
+    #[must_use]
+    pub fn passed(&self, direction: Direction) -> u64 {
+        self.count(direction).load(Ordering::SeqCst)
+    }
+
+    /// Whether the proxy ended it.
+    #[must_use]
+    pub fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Whether the proxy ended it by RST, which may overtake what was passed on before.
+    #[must_use]
+    pub fn was_reset(&self) -> bool {
+        self.reset.load(Ordering::SeqCst)
+    }
+}
+
+/// What happened to the connections so far.
+#[derive(Debug, Default)]
+struct Counts {
+    connections: AtomicUsize,
+    refused: AtomicUsize,
+    fins: AtomicUsize,
+    resets: AtomicUsize,
+    stalls: AtomicUsize,
+    shaped: AtomicUsize,
+    replays: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: SocketAddr,
+    weather: Weather,
+    calm: AtomicBool,
+    counts: Counts,
+    /// By the address of either end: the client's own, and ours towards the server.
+    passages: Mutex<HashMap<SocketAddr, Arc<Passage>>>,
+    latest: Mutex<Option<Arc<Passage>>>,
+    next_source: AtomicUsize,
+}
+
+/// A proxy; gone when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Proxy {
+    /// Listens on `port` of loopback (0: any) and passes on to `target` there.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    #[must_use]
+    pub fn start(port: u16, target: u16, weather: Weather) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let listener = runtime
+            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
+            .expect("the proxy's port is free");
+        let port = listener.local_addr().expect("a listener has an address").port();
+        let shared = Arc::new(Shared {
+            target: SocketAddr::from((Ipv4Addr::LOCALHOST, target)),
+            weather,
+            calm: AtomicBool::new(false),
+            counts: Counts::default(),
+            passages: Mutex::default(),
+            latest: Mutex::default(),
+            next_source: AtomicUsize::new(0),
+        });
+        runtime.spawn(serve(listener, Arc::clone(&shared)));
+        Self { port, shared, runtime: Some(runtime) }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on connections pass as they are, or do not any more.
+    pub fn set_calm(&self, calm: bool) {
+        self.shared.calm.store(calm, Ordering::SeqCst);
+    }
+
+    /// The connection that has this address at one of its ends, on the proxy's far side from us.
+    #[must_use]
+    pub fn passage(&self, end: SocketAddr) -> Option<Arc<Passage>> {
+        self.shared.passages.lock().unwrap_or_else(PoisonError::into_inner).get(&end).cloned()
+    }
+
+    /// The connection that came last.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Passage>> {
+        self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Connections so far, those repeated included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let counts = &self.shared.counts;
+        counts.connections.load(Ordering::SeqCst) + counts.replays.load(Ordering::SeqCst)
+    }
+
+    /// Connections so far that met a fault.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        let Counts { refused, fins, resets, stalls, .. } = &self.shared.counts;
+        [refused, fins, resets, stalls].iter().map(|count| count.load(Ordering::SeqCst)).sum()
+    }
+
+    /// Connections so far that were repeated.
+    #[must_use]
+    pub fn replays(&self) -> usize {
+        self.shared.counts.replays.load(Ordering::SeqCst)
+    }
+
+    /// What it did, in one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Counts { connections, refused, fins, resets, stalls, shaped, replays } = &self.shared.counts;
+        let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        format!(
+            "{} connections: {} refused, {} cut by FIN, {} by RST, {} stalled, {} delayed, split or joined, {} repeated",
+            count(connections),
+            count(refused),
+            count(fins),
+            count(resets),
+            count(stalls),
+            count(shaped),
+            count(replays)
+        )
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut seeds = Random::new(shared.weather.seed);
+    loop {
+        let Ok((client, from)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        shared.counts.connections.fetch_add(1, Ordering::SeqCst);
+        let random = Random::new(seeds.number());
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move { carry(client, from, &shared, random).await });
+    }
+}
+
+impl Shared {
+    /// Connects to the server from an address that no other connection had lately, so that its end can be told apart.
+    async fn connect(&self, passage: &Arc<Passage>) -> Option<TcpStream> {
+        let number = self.next_source.fetch_add(1, Ordering::SeqCst);
+        let octet = |part: usize| u8::try_from(part % 250 + 1).expect("below 251");
+        let source = Ipv4Addr::new(127, 77, octet(number / 250), octet(number));
+        let socket = TcpSocket::new_v4().ok()?;
+        socket.set_reuseaddr(true).ok()?;
+        socket.bind(SocketAddr::from((source, 0))).ok()?;
+        let ours = socket.local_addr().ok()?;
+        self.enter(ours, passage);
+        let stream = socket.connect(self.target).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(stream)
+    }
+
+    fn enter(&self, end: SocketAddr, passage: &Arc<Passage>) {
+        self.passages.lock().unwrap_or_else(PoisonError::into_inner).insert(end, Arc::clone(passage));
+    }
+}
+
+fn fate(shared: &Shared, random: &mut Random) -> (Fault, Pace) {
+    let plain = Pace { piece: usize::MAX, delay: Duration::ZERO, join: Duration::ZERO };
+    if shared.calm.load(Ordering::SeqCst) || !random.percent(shared.weather.faulty) {
+        return (Fault::None, plain);
+    }
+    let direction = if random.percent(50) { Direction::Up } else { Direction::Down };
+    // Most answers of a dialogue are within the first few hundred octets, most mail within some thousand.
+    let after = match direction {
+        Direction::Up if random.percent(30) => random.below(300),
+        Direction::Up => random.below(40_000),
+        Direction::Down => random.below(900),
+    };
+    let reset = random.percent(50);
+    let millis = |random: &mut Random, below| Duration::from_millis(random.below(below));
+    let fault = match random.below(100) {
+        0..5 => Fault::Refuse,
+        5..60 => Fault::Cut { direction, after, reset },
+        60..75 => {
+            let reset = random.percent(60).then_some(reset);
+            Fault::Stall { direction, after, pause: millis(random, 2500), reset }
+        }
+        _ => Fault::None,
+    };
+    let pace = match random.below(4) {
+        0 => Pace { piece: 1 + usize::try_from(random.below(7)).expect("below 7"), ..plain },
+        1 => Pace {
+            piece: 1 + usize::try_from(random.below(600)).expect("below 600"),
+            delay: millis(random, 8),
+            ..plain
+        },
+        2 => Pace { delay: millis(random, 60), join: millis(random, 60), ..plain },
+        _ => plain,
+    };
+    if pace.piece != usize::MAX || !pace.join.is_zero() {
+        shared.counts.shaped.fetch_add(1, Ordering::SeqCst);
+    }
+    (fault, pace)
+}
+
+/// Why a connection ends before its time: by RST, or by FIN.
+struct Cut {
+    reset: bool,
+}
+
+async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mut random: Random) {
+    let (fault, pace) = fate(shared, &mut random);
+    let passage = Passage::new(false);
+    shared.enter(from, &passage);
+    *shared.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&passage));
+    let server = if fault == Fault::Refuse { None } else { shared.connect(&passage).await };
+    let Some(mut server) = server else {
+        shared.counts.refused.fetch_add(1, Ordering::SeqCst);
+        passage.cut.store(true, Ordering::SeqCst);
+        let _ = client.set_zero_linger();
+        return;
+    };
+    let _ = client.set_nodelay(true);
+    let repeats = !shared.calm.load(Ordering::SeqCst) && random.percent(shared.weather.replayed);
+    let memory = Mutex::new(Vec::new());
+    let end = {
+        let (client_in, client_out) = client.split();
+        let (server_in, server_out) = server.split();
+        let up = Pump { direction: Direction::Up, fault, pace, passage: &passage, shared };
+        let down = Pump { direction: Direction::Down, ..up };
+        let keep = repeats.then_some(&memory);
+        tokio::try_join!(
+            up.run(client_in, server_out, Random::new(random.number()), keep),
+            down.run(server_in, client_out, Random::new(random.number()), None)
+        )
+    };
+    if let Err(Cut { reset }) = end {
+        passage.cut.store(true, Ordering::SeqCst);
+        passage.reset.store(reset, Ordering::SeqCst);
+        finish(client, server, reset).await;
+    }
+    let memory = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !memory.is_empty() {
+        shared.counts.replays.fetch_add(1, Ordering::SeqCst);
+        replay(shared, memory).await;
+    }
+}
+
+/// Ends both sides. By FIN what was passed on stays readable: a socket closed over unread octets would be reset.
+async fn finish(mut client: TcpStream, mut server: TcpStream, reset: bool) {
+    if reset {
+        let _ = client.set_zero_linger();
+        let _ = server.set_zero_linger();
+        return;
+    }
+    let _ = client.shutdown().await;
+    let _ = server.shutdown().await;
+    let mut void = [tokio::io::sink(), tokio::io::sink()];
+    let [one, other] = &mut void;
+    let both = async { tokio::join!(tokio::io::copy(&mut client, one), tokio::io::copy(&mut server, other)) };
+    let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
+}
+
+/// Says the dialogue again, each of its pieces when the server has said something, and hears nothing of the answers.
+async fn replay(shared: &Shared, pieces: Vec<Vec<u8>>) {
+    let passage = Passage::new(true);
+    let Some(mut server) = shared.connect(&passage).await else { return };
+    let mut answer = vec![0; 4096];
+    for piece in pieces {
+        let heard = tokio::time::timeout(REPLAY_PATIENCE, server.read(&mut answer)).await;
+        if matches!(heard, Ok(Ok(0) | Err(_))) || server.write_all(&piece).await.is_err() {
+            return;
+        }
+    }
+    while let Ok(Ok(1..)) = tokio::time::timeout(REPLAY_PATIENCE, server.read(&mut answer)).await {}
+}
+
+#[derive(Clone, Copy)]
+struct Pump<'a> {
+    direction: Direction,
+    fault: Fault,
+    pace: Pace,
+    passage: &'a Passage,
+    shared: &'a Shared,
+}
+
+impl Pump<'_> {
+    async fn run(
+        self,
+        mut from: ReadHalf<'_>,
+        mut to: WriteHalf<'_>,
+        mut random: Random,
+        keep: Option<&Mutex<Vec<Vec<u8>>>>,
+    ) -> Result<(), Cut> {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut kept = 0;
+        loop {
+            if !self.pace.join.is_zero() && !self.is_calm() {
+                tokio::time::sleep(self.pace.join).await;
+            }
+            let count = match from.read(&mut buffer).await {
+                Ok(0) => {
+                    let _ = to.shutdown().await;
+                    return Ok(());
+                }
+                Ok(count) => count,
+                // The other side learns of it as it happened.
+                Err(_) => return Err(Cut { reset: true }),
+            };
+            if let Some(memory) = keep {
+                kept += count;
+                let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept > REMEMBERED {
+                    memory.clear();
+                } else {
+                    memory.push(buffer[..count].to_vec());
+                }
+            }
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                let calm = self.is_calm();
+                let length = if calm { rest.len() } else { rest.len().min(self.pace.piece) };
+                let (piece, behind) = rest.split_at(length);
+                if !self.pace.delay.is_zero() && !calm {
+                    let longest = u64::try_from(self.pace.delay.as_micros()).unwrap_or(u64::MAX);
+                    tokio::time::sleep(Duration::from_micros(random.below(longest + 1))).await;
+                }
+                self.pass(piece, &mut to).await?;
+                rest = behind;
+            }
+        }
+    }
+
+    fn is_calm(&self) -> bool {
+        self.shared.calm.load(Ordering::SeqCst)
+    }
+
+    /// Passes a piece on, as far as its fate lets it.
+    async fn pass(&self, piece: &[u8], to: &mut WriteHalf<'_>) -> Result<(), Cut> {
+        let counts = &self.shared.counts;
+        let done = self.passage.passed(self.direction);
+        let (direction, after) = match self.fault {
+            Fault::Cut { direction, after, .. } | Fault::Stall { direction, after, .. } => (direction, after),
+            Fault::None | Fault::Refuse => return self.write(piece, to).await,
+        };
+        let length = piece.len() as u64;
+        if direction != self.direction || done > after || done + length <= after {
+            return self.write(piece, to).await;
+        }
+        let (before, behind) = piece.split_at(usize::try_from(after - done).unwrap_or(piece.len()));
+        self.write(before, to).await?;
+        match self.fault {
+            Fault::Cut { reset, .. } => {
+                let count = if reset { &counts.resets } else { &counts.fins };
+                count.fetch_add(1, Ordering::SeqCst);
+                return Err(Cut { reset });
+            }
+            Fault::Stall { pause, reset, .. } => {
+                counts.stalls.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(pause).await;
+                if let Some(reset) = reset {
+                    return Err(Cut { reset });
+                }
+            }
+            Fault::None | Fault::Refuse => {}
+        }
+        self.write(behind, to).await
+    }
+
+    async fn write(&self, octets: &[u8], to: &mut WriteHalf<'_>) -> Result<(), Cut> {
+        // Counted one write at a time: what the kernel took may be read even when the next write fails.
+        let mut rest = octets;
+        while !rest.is_empty() {
+            match to.write(rest).await {
+                Ok(count @ 1..) => {
+                    self.passage.count(self.direction).fetch_add(count as u64, Ordering::SeqCst);
+                    rest = &rest[count..];
+                }
+                _ => return Err(Cut { reset: true }),
+            }
+        }
+        Ok(())
+    }
+}

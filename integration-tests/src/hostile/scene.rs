@@ -1,0 +1,240 @@
+//! A daemon with everybody around it, a bad network between all of them, and the books of what was sent.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{
+    Account, Attempt, Circumstances, Collector, Ledger, Letterbox, Manner, Proxy, Random, Sender, Weather,
+    request,
+};
+use crate::{Agent, DaemonOptions, Provider, eventually};
+
+/// Attempts in bad weather; what is left is sent when it is calm again.
+const ATTEMPTS: usize = 6;
+/// The sender of everything is at a domain that we hold, so that notices arrive here too.
+const SENDER: &str = "a@example.com";
+
+/// Who gets the message with this number.
+#[must_use]
+pub fn recipients_of(seed: usize) -> Vec<String> {
+    let mut recipients = Vec::new();
+    if !seed.is_multiple_of(5) {
+        recipients.push(format!("b{}@example.org", seed % 7));
+    }
+    if seed.is_multiple_of(3) || seed.is_multiple_of(5) {
+        recipients.push("c@example.com".to_owned());
+    }
+    if seed.is_multiple_of(11) {
+        recipients.push(format!("refused{seed}@example.org"));
+    }
+    if seed.is_multiple_of(13) {
+        recipients.push("later@example.org".to_owned());
+    }
+    if seed.is_multiple_of(97) {
+        recipients.extend((0..120).map(|number| format!("many{number}@example.org")));
+    }
+    recipients
+}
+
+/// Everybody. example.org is collected and asked for, example.com is pushed.
+#[derive(Debug)]
+pub struct Scene {
+    /// The daemon with its account.
+    pub provider: Provider,
+    /// What was sent.
+    pub ledger: Ledger,
+    /// What arrived.
+    pub letterbox: Letterbox,
+    intake: Arc<Proxy>,
+    primaries: Vec<Arc<Proxy>>,
+    calls: Arc<Proxy>,
+    agent_calls: Arc<Proxy>,
+    agent: Agent,
+    next: AtomicUsize,
+    unsent: Mutex<Vec<usize>>,
+    /// Times at which the daemon was killed.
+    pub kills: Mutex<Vec<Instant>>,
+    requests: AtomicUsize,
+    collections: AtomicUsize,
+}
+
+impl Scene {
+    /// Starts everybody; `more` are further lines of `[domain-defaults]`.
+    ///
+    /// # Panics
+    /// When somebody does not come up.
+    #[must_use]
+    pub fn start(weather: Weather, more: &str) -> Self {
+        let options = DaemonOptions {
+            defaults: format!("notices = \"all\"\ncircuit = []\n{more}"),
+            // What stands first here belongs to example.com.
+            tables: "mode = \"push\"\n".to_owned(),
+            ..DaemonOptions::default()
+        };
+        let provider =
+            Provider::start(options, "tls = \"starttls\"", &["--allow-cleartext", "--legacy-cram-md5"]);
+        let ports = provider.daemon.ports();
+        let letterbox = Letterbox::new();
+        let mut seeds = Random::new(weather.seed);
+        let mut proxy = |port, target, replayed| {
+            Arc::new(Proxy::start(port, target, Weather { seed: seeds.number(), replayed, ..weather }))
+        };
+        let mut primary = |port| {
+            let slot = Arc::new(Mutex::new(None));
+            let proxy = proxy(port, letterbox.open(Arc::clone(&slot)), weather.replayed);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&proxy));
+            proxy
+        };
+        let primaries = vec![primary(ports.org), primary(ports.com)];
+        let intake = proxy(0, ports.smtp, weather.replayed);
+        // A customer's dialogue that is said again would be one more customer.
+        let (calls, agent_calls) = (proxy(0, provider.odmr(), 0), proxy(0, provider.odmr(), 0));
+        let local = letterbox.open_for_agent(Arc::clone(&agent_calls));
+        let agent = provider.agent(&format!("127.0.0.1:{local}"), "");
+        let text = std::fs::read_to_string(agent.config()).expect("it was written");
+        let (direct, detour) = (format!(":{}\"", provider.odmr()), format!(":{}\"", agent_calls.port()));
+        std::fs::write(agent.config(), text.replace(&direct, &detour)).expect("it can be written");
+        Self {
+            provider,
+            ledger: Ledger::default(),
+            letterbox,
+            intake,
+            primaries,
+            calls,
+            agent_calls,
+            agent,
+            next: AtomicUsize::new(0),
+            unsent: Mutex::default(),
+            kills: Mutex::default(),
+            requests: AtomicUsize::new(0),
+            collections: AtomicUsize::new(0),
+        }
+    }
+
+    fn proxies(&self) -> impl Iterator<Item = (&'static str, &Arc<Proxy>)> {
+        let names = ["senders", "primary of example.org", "primary of example.com", "collector", "agent"];
+        let [org, com] = self.primaries.as_slice() else { unreachable!("there are two") };
+        names.into_iter().zip([&self.intake, org, com, &self.calls, &self.agent_calls])
+    }
+
+    /// Connections through the network so far, and those of them that met a fault.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        self.proxies()
+            .fold((0, 0), |(all, bad), (_, proxy)| (all + proxy.connections(), bad + proxy.faults()))
+    }
+
+    /// Sends one message after the other.
+    pub fn send(&self, stop: &AtomicBool, seed: u64) {
+        let mut random = Random::new(seed);
+        while !stop.load(Ordering::SeqCst) {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            let taken = (0..ATTEMPTS).any(|_| self.attempt(number, Manner::any(&mut random)));
+            if !taken {
+                self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+            }
+        }
+    }
+
+    fn attempt(&self, number: usize, manner: Manner) -> bool {
+        let recipients = recipients_of(number);
+        let sender =
+            Sender { port: self.intake.port(), sender: SENDER, recipients: &recipients, seed: number };
+        let attempt = sender.attempt(manner);
+        self.ledger.note(number, &recipients, &attempt);
+        matches!(attempt, Attempt::Acknowledged(_))
+    }
+
+    /// Asks for example.org's mail by ETRN, again and again.
+    pub fn ask(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            if request(self.intake.port(), "ETRN example.org").is_ok_and(|reply| reply.starts_with("25")) {
+                self.requests.fetch_add(1, Ordering::SeqCst);
+            }
+            std::thread::sleep(Duration::from_millis(150));
+        }
+    }
+
+    /// Collects it by ATRN, in clear.
+    pub fn collect(&self, stop: &AtomicBool) {
+        let collector =
+            Collector { letterbox: &self.letterbox, proxy: &self.calls, password: self.provider.password() };
+        for number in (0..).take_while(|_| !stop.load(Ordering::SeqCst)) {
+            if collector.call("example.org", number).is_ok_and(|reply| reply.starts_with("250")) {
+                self.collections.fetch_add(1, Ordering::SeqCst);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Collects it by the agent, over TLS.
+    pub fn run_agent(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            let _ = self.agent.collect();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Good weather, or bad again.
+    pub fn set_calm(&self, calm: bool) {
+        self.proxies().for_each(|(_, proxy)| proxy.set_calm(calm));
+    }
+
+    /// Sends what could not be sent, and drains everything.
+    ///
+    /// # Panics
+    /// When it cannot be sent in good weather, or the queues do not empty in `limit`.
+    pub fn finish(&self, limit: Duration) {
+        self.set_calm(true);
+        let unsent = std::mem::take(&mut *self.unsent.lock().unwrap_or_else(PoisonError::into_inner));
+        for number in unsent {
+            let taken = (0..ATTEMPTS).any(|_| self.attempt(number, Manner::Plain));
+            assert!(taken, "{number} is not taken in good weather");
+        }
+        let empty = eventually(limit, || {
+            let asked = request(self.intake.port(), "ETRN example.org");
+            let empty = self.provider.daemon.json(&["list"]).is_empty();
+            if !empty {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            empty && asked.is_ok()
+        });
+        let left = self.provider.daemon.json(&["list"]);
+        assert!(empty, "{} entries are left, one of them {:?}", left.len(), left.first());
+    }
+
+    /// What is to be said of the books, with what the server's log and list say.
+    #[must_use]
+    pub fn account(&self, deleted: BTreeSet<String>) -> Account {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let held = self.provider.daemon.json(&["list"]).iter().map(|entry| text(&entry["id"])).collect();
+        let logged = logged(&self.provider.daemon.log());
+        assert!(!logged.is_empty(), "the log names no accepted message");
+        let kills = self.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let circumstances = Circumstances { held, deleted, logged, kills, replays: self.intake.replays() };
+        self.ledger.account(&self.letterbox.arrivals(), &circumstances)
+    }
+
+    /// What went on, one line for each of the proxies, and one for those who asked.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut lines: Vec<_> =
+            self.proxies().map(|(name, proxy)| format!("{name}: {}", proxy.told())).collect();
+        lines.push(format!(
+            "{} answers to ETRN, {} collections by ATRN, {} copies arrived",
+            self.requests.load(Ordering::SeqCst),
+            self.collections.load(Ordering::SeqCst),
+            self.letterbox.count()
+        ));
+        lines.join("\n")
+    }
+}
+
+/// Ids that the log names as accepted.
+fn logged(log: &str) -> BTreeSet<String> {
+    let accepted = log.lines().filter(|line| line.contains("\"event\":\"accepted\""));
+    let id = |line: &str| Some(line.split_once("\"id\":\"")?.1.split_once('"')?.0.to_owned());
+    accepted.filter_map(id).collect()
+}
