@@ -296,7 +296,9 @@ fn postfix_understands_what_it_is_told() {
     }
 }
 
-const FORGED: &[u8] = b"Authentication-Results: mx2.example.net; spf=pass\r\nSubject: x\r\n\r\nx\r\n";
+/// The forged field is not the first one.
+const FORGED: &[u8] = b"Authentication-Results: other.example; none\r\n\
+    Authentication-Results: (of) mx2.example.net; spf=pass\r\nSubject: x\r\n\r\nx\r\n";
 
 /// An Exim that was told what the text says, and refuses everybody behind it at RCPT if it is `strict`.
 fn told_exim(address: &str, strict: bool) -> Exim {
@@ -327,7 +329,7 @@ fn exim_does_what_it_is_told() {
         return;
     }
     let trusting = told_exim("127.0.0.1", true);
-    assert!(received(&trusting).contains("Authentication-Results: mx2.example.net"));
+    assert!(received(&trusting).contains("Authentication-Results: (of) mx2.example.net"));
     let mut client = connect(trusting.port());
     client.expect("EHLO mx2.example.net", "250");
     client.expect("MAIL FROM:<a@sender.example>", "250");

@@ -145,7 +145,11 @@ fn advice(key: &Key) -> String {
             )
         }
         Kind::CircuitOpen => {
-            format!("Once the primary is right again, restante release {subject} lets the mail go.")
+            format!(
+                "restante why {subject} shows what was refused. Once the primary is right again, restante release \
+                 {subject} lets the mail go. Where it was right to refuse (mail to people whom it does not know), say \
+                 circuit = [] for the domain and reload before that, or it stops again at the same mail."
+            )
         }
         Kind::RetentionNear => {
             format!(

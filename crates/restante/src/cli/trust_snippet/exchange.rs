@@ -23,7 +23,8 @@ New-ReceiveConnector -Name \"restante {hostname}\" -TransportRole FrontendTransp
     -MaxInboundConnectionPerSource 20 -MessageRateLimit Unlimited -TarpitInterval 00:00:00
 
 # --- Exchange Online, in PowerShell
-New-InboundConnector -Name \"restante {hostname}\" -ConnectorType OnPremises -SenderDomains * `
+# Partner, not OnPremises: that could let it relay through you.
+New-InboundConnector -Name \"restante {hostname}\" -ConnectorType Partner -SenderDomains * `
     -SenderIPAddresses {list}
 # Enhanced filtering: SPF and the like look behind it.
 Set-InboundConnector -Identity \"restante {hostname}\" -EFSkipIPs {list}

@@ -44,7 +44,7 @@ accept  hosts   = +restante
 # --- in the ACL of acl_smtp_data, before your own checks of SPF and DKIM
 # authentication-results = true: {hostname} tells what SPF and DKIM said. Take those fields away that others wrote in its name:
 warn   !hosts   = +restante
-        condition = ${{if match{{$h_authentication-results:}}{{\\N(?i)^\\s*{}\\b\\N}}}}
+        condition = ${{if match{{$rh_authentication-results:}}{{\\N(?i){}|[\\\\]\\N}}}}
         remove_header = authentication-results
 ",
             hostname.as_str().replace('.', "\\.")

@@ -50,6 +50,7 @@ smtpd_authorized_xforward_hosts = {exceptions}
             "
 # authentication-results = true: {hostname} tells what SPF and DKIM said. OpenDMARC believes it with, in opendmarc.conf:
 #     TrustedAuthservIDs {hostname}
+# Only where nobody but {hostname} reaches this server from outside: anybody else could write the same field.
 "
         ));
     }
