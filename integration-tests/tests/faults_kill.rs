@@ -66,7 +66,8 @@ impl World {
 
     /// Waits for the beginning of a checkpoint (the index is written) or its end (the file says so).
     fn await_checkpoint(&mut self) {
-        let path = self.file(if self.chance.percent(50) { "index/db" } else { "checkpoint" });
+        let name = if self.chance.percent(50) { "index/db" } else { "checkpoint" };
+        let path = self.file(name);
         let written = || path.metadata().and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         let (before, end) = (written(), Instant::now() + Duration::from_secs(7));
         while written() == before && Instant::now() < end {

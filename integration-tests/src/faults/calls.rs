@@ -104,6 +104,15 @@ impl FailingCalls {
         for number in [0, 2] {
             self.control.write_all_at(&[0; 4], number * 4).expect("a control file");
         }
+        self.failed()
+    }
+
+    /// Calls that failed since it was armed.
+    ///
+    /// # Panics
+    /// When the control file is gone.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
         let mut numbers = Vec::new();
         let mut file = File::open(&self.path).expect("the control file opens");
         file.read_to_end(&mut numbers).expect("the control file can be read");
