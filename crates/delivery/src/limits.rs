@@ -197,6 +197,8 @@ pub const NOTED: usize = 10_000;
 pub const NOTICES_PAGE: usize = 64;
 /// How soon what had to wait is looked at again: a stop was lifted, a sample is complete.
 pub const NOTICES_LATER: Duration = Duration::from_secs(10);
+/// And the time between two such looks is so many times what one takes.
+pub const NOTICES_SHARE: u32 = 20;
 /// How often everything parked is looked through, whatever was said.
 pub const NOTICES_ROUND: Duration = Duration::from_secs(15 * 60);
 /// Pages of one domain's mail looked at for delays in one round; more wait for the next.

@@ -8,6 +8,8 @@
 mod clerk;
 mod compose;
 mod delayed;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod header;
 mod kept;
 mod letter;

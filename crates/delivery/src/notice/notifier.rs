@@ -14,7 +14,7 @@ use super::post::PostError;
 use super::status::{Kind, Told};
 use super::write::{Draft, hop_on_file};
 use crate::events;
-use crate::limits::{HOUSEKEEPING_DOMAINS, NOTICES_LATER, NOTICES_PAGE, NOTICES_ROUND};
+use crate::limits::{HOUSEKEEPING_DOMAINS, NOTICES_LATER, NOTICES_PAGE, NOTICES_ROUND, NOTICES_SHARE};
 use crate::returns::Returns;
 use crate::settings::{DeliverySettings, DomainDelivery, On5xx};
 
@@ -43,9 +43,11 @@ impl Notifier {
     pub(crate) async fn run(mut self) {
         let (mut round, mut again) = (Instant::now() + NOTICES_ROUND, Instant::now());
         loop {
-            self.pass(Instant::now() >= again).await;
-            if Instant::now() >= again {
-                again = Instant::now() + NOTICES_LATER;
+            let begun = Instant::now();
+            self.pass(begun >= again).await;
+            if begun >= again {
+                // Where very much has to wait, the looks at it must not be all that is done.
+                again = Instant::now() + NOTICES_LATER.max(begun.elapsed() * NOTICES_SHARE);
             }
             // Either way it is looked again.
             let _ = timeout_at(again, self.clerk.changed()).await;

@@ -76,17 +76,28 @@ impl PostRoom {
         let name = settings.notices.from_name.as_deref();
         let text = letter.write(Sender { hostname: &settings.hostname, name, id, now });
         let to = letter.to.clone();
-        self.hand_in(
-            &settings,
-            Written { id, to, content: text.into_bytes(), body: Body::SevenBit, dead: false },
-            now,
-        )
-        .await?;
+        let written = Written { id, to, content: text.into_bytes(), body: Body::SevenBit, dead: false };
+        self.store(&settings, written, now).await?;
         Ok(id)
     }
 
-    /// Stores a message of our own in the queue it belongs to. Doing it again with the same id is harmless.
+    /// Stores a notice in the queue it belongs to, where there is room. Doing it again with the same id is harmless.
     pub(super) async fn hand_in(
+        &self,
+        settings: &DeliverySettings,
+        written: Written,
+        now: UnixMillis,
+    ) -> Result<(), PostError> {
+        let Way { queue, .. } = way(settings, &written.to).ok_or(PostError::NoQueue)?;
+        let dead = written.dead;
+        if self.is_full(&queue, dead) || dead && !self.may_keep(settings, &queue, now) {
+            return Err(PostError::TooMany);
+        }
+        self.store(settings, written, now).await
+    }
+
+    /// Letters, of which there are few, are stored however many notices wait.
+    async fn store(
         &self,
         settings: &DeliverySettings,
         written: Written,
@@ -94,9 +105,6 @@ impl PostRoom {
     ) -> Result<(), PostError> {
         let Written { id, to, content, body, dead } = written;
         let Way { queue, pushes } = way(settings, &to).ok_or(PostError::NoQueue)?;
-        if self.is_full(&queue, dead) || dead && !self.may_keep(settings, &queue, now) {
-            return Err(PostError::TooMany);
-        }
         let mut buffer = self.store.begin_content();
         buffer.append(&content);
         let content = buffer.seal().await?;

@@ -277,6 +277,10 @@ async fn a_flood_of_failures_is_no_flood_of_notices() {
     assert_eq!(house.store.stats(&domain(QUEUE)).messages, NOTICES_WAITING);
     let left = house.store.stats(&domain("example.org"));
     assert_eq!(left.parked.get(&DeliveryState::Dead), Some(&5));
+    // Whoever is to be told that the primary refuses everything is told all the same.
+    let (to, text) = ("owner@sender.example".parse().unwrap(), "x".to_owned());
+    house.clerk.post.post(&Letter { to, subject: "circuit-open".to_owned(), text }).await.unwrap();
+    assert_eq!(house.store.stats(&domain(QUEUE)).messages, NOTICES_WAITING + 1);
 }
 
 // [3461-4.3] [3461-6.2]
