@@ -4,6 +4,8 @@
 //! program fulfils. Peers are known by the credentials of their socket; nothing here listens on a network.
 
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handlers;
 mod http;
 mod limits;

@@ -9,6 +9,8 @@ mod dispatch;
 mod drain;
 mod events;
 mod feed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod housekeeping;
 pub mod limits;
 mod news;

@@ -32,6 +32,8 @@ use crate::settings::{DeliverySettings, DomainDelivery, TlsPolicy, TlsTrust};
 
 pub use demand::{Demand, Unmet};
 pub use fetch::{FetchError, HttpsFetch, PolicyFetch};
+#[cfg(fuzzing)]
+pub(crate) use policy::record_id;
 pub use policy::{PolicyError, StsMode, StsPolicy};
 
 use offline::Offline;

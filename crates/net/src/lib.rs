@@ -7,6 +7,8 @@ mod channel;
 mod client_loop;
 mod connect;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod limits;
 mod listen;
 mod server_loop;

@@ -129,7 +129,7 @@ fn seconds(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// [`PolicyError`]: these announce no policy.
-pub(super) fn record_id(records: &[String]) -> Result<String, PolicyError> {
+pub(crate) fn record_id(records: &[String]) -> Result<String, PolicyError> {
     let mut of_version = records.iter().filter_map(|record| record.strip_prefix("v=STSv1;"));
     let fields = match (of_version.next(), of_version.next()) {
         (Some(fields), None) => fields,
