@@ -10,12 +10,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::drain::{self, Context, Stop};
 use crate::events;
-use crate::limits::{DRAINS, DUE_DOMAINS, SCHEDULE_TICK};
+use crate::limits::{DRAINS, DUE_DOMAINS, NOTICES_DRAINS, SCHEDULE_TICK};
 
-/// Domains that want a drain, each at most once, first come first served.
+/// Domains that want a drain, each at most once, first come first served; held domains before those where notices go.
 #[derive(Default)]
 struct Line {
     order: VecDeque<Domain>,
+    notices: VecDeque<Domain>,
     causes: HashMap<Domain, DrainCause>,
 }
 
@@ -26,17 +27,28 @@ impl Line {
             Some(known) if *known == DrainCause::Schedule => *known = cause,
             Some(_) => {}
             None => {
-                self.order.push_back(domain.clone());
+                let order = if is_notices(&domain) { &mut self.notices } else { &mut self.order };
+                order.push_back(domain.clone());
                 self.causes.insert(domain, cause);
             }
         }
     }
 
-    fn next(&mut self) -> Option<(Domain, DrainCause)> {
-        let domain = self.order.pop_front()?;
+    fn next(&mut self, notices: bool) -> Option<(Domain, DrainCause)> {
+        let other = || if notices { self.notices.pop_front() } else { None };
+        let domain = self.order.pop_front().or_else(other)?;
         let cause = self.causes.remove(&domain)?;
         Some((domain, cause))
     }
+
+    fn len(&self) -> usize {
+        self.causes.len()
+    }
+}
+
+/// Strangers choose where notices go, and how slow it is there.
+fn is_notices(domain: &Domain) -> bool {
+    domain.notices_to().is_some()
 }
 
 pub(crate) struct Dispatcher {
@@ -44,6 +56,7 @@ pub(crate) struct Dispatcher {
     line: Line,
     drains: JoinSet<Option<DrainCause>>,
     running: HashMap<Id, Domain>,
+    running_notices: usize,
     busy: HashSet<Domain>,
     /// Asked for while a drain of ours runs or is just ending.
     later: HashMap<Domain, DrainCause>,
@@ -56,6 +69,7 @@ impl Dispatcher {
             line: Line::default(),
             drains: JoinSet::new(),
             running: HashMap::new(),
+            running_notices: 0,
             busy: HashSet::new(),
             later: HashMap::new(),
         }
@@ -82,7 +96,8 @@ impl Dispatcher {
     fn look_at_schedule(&mut self) {
         let now = self.context.now();
         if self.context.store.next_due().is_some_and(|due| due <= now) {
-            for domain in self.context.store.domains_due(now, DUE_DOMAINS) {
+            // Those that stand in line already are due too, and come first.
+            for domain in self.context.store.domains_due(now, DUE_DOMAINS + self.line.len()) {
                 if !self.busy.contains(&domain) {
                     self.line.join(domain, DrainCause::Schedule);
                 }
@@ -100,7 +115,9 @@ impl Dispatcher {
 
     fn start_drains(&mut self) {
         while self.drains.len() < DRAINS {
-            let Some((domain, cause)) = self.line.next() else { return };
+            let notices = self.running_notices < NOTICES_DRAINS;
+            let Some((domain, cause)) = self.line.next(notices) else { return };
+            self.running_notices += usize::from(is_notices(&domain));
             self.busy.insert(domain.clone());
             let drain = self.drains.spawn(drain::run(self.context.clone(), domain.clone(), cause));
             self.running.insert(drain.id(), domain);
@@ -117,6 +134,7 @@ impl Dispatcher {
         };
         let Some(domain) = self.running.remove(&id) else { return };
         self.busy.remove(&domain);
+        self.running_notices -= usize::from(is_notices(&domain));
         if let Some(cause) = self.later.remove(&domain).or(again) {
             self.line.join(domain, cause);
         }
@@ -135,8 +153,22 @@ mod tests {
         line.join(name("b.example"), DrainCause::Flush);
         line.join(name("a.example"), DrainCause::Etrn);
         line.join(name("a.example"), DrainCause::Schedule);
-        assert_eq!(line.next(), Some((name("a.example"), DrainCause::Etrn)));
-        assert_eq!(line.next(), Some((name("b.example"), DrainCause::Flush)));
-        assert_eq!(line.next(), None);
+        assert_eq!(line.next(true), Some((name("a.example"), DrainCause::Etrn)));
+        assert_eq!(line.next(true), Some((name("b.example"), DrainCause::Flush)));
+        assert_eq!(line.next(true), None);
+    }
+
+    #[test]
+    fn held_domains_never_wait_for_notices() {
+        let name = |text: &str| Domain::parse(text).unwrap();
+        let mut line = Line::default();
+        for text in ["tarpit.example.notices.invalid", "slow.example.notices.invalid", "a.example"] {
+            line.join(name(text), DrainCause::Schedule);
+        }
+        let mut next = |notices| line.next(notices).map(|(domain, _)| domain.to_string());
+        assert_eq!(next(true).unwrap(), "a.example");
+        assert_eq!(next(false), None, "as many as may be are under way");
+        assert_eq!(next(true).unwrap(), "tarpit.example.notices.invalid");
+        assert_eq!(line.len(), 1);
     }
 }

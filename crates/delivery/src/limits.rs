@@ -64,6 +64,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT_SHORT: Duration = Duration::from_secs(8);
 /// Drains at the same time; further domains stand in line. A drain costs its pages, not its queue.
 pub const DRAINS: usize = 1000;
+/// Of these, drains of notices: strangers choose their servers, which may be slow on purpose, and the domains that we
+/// hold must not wait for them.
+pub const NOTICES_DRAINS: usize = DRAINS / 4;
 /// Domains looked at when the schedule is asked what is due; the rest is due at the next tick too.
 pub const DUE_DOMAINS: usize = 256;
 /// How often the schedule is asked whether something is due. The question costs nothing; new mail of a domain with

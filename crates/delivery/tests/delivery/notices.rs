@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use restante_delivery::limits::{DRAINS, NOTICES_DRAINS};
 use restante_delivery::{DomainDelivery, Mode, NextHop, RetryList, Trip};
 use restante_types::{Domain, DomainMap, NOTICES};
 use tokio::time::sleep;
@@ -68,4 +69,25 @@ async fn a_server_that_greets_with_our_name_stops_no_queue_of_notices() {
     let reports = world.store.reports(&queue);
     assert!(reports.len() > 2 && reports.iter().all(|report| !report.misrouted), "{reports:?}");
     assert_eq!(world.told.all(), []);
+}
+
+/// Whoever makes us write notices to as many slow servers as it likes must not stop the mail that we hold.
+#[tokio::test(start_paused = true)]
+async fn slow_places_take_only_some_of_the_drains() {
+    let zone: Vec<_> = (0..DRAINS + 300).map(|n| format!("d{n}.sender.example MX 10 slow.example")).collect();
+    let zone = zone.join("\n") + "\nslow.example A 192.0.2.51";
+    let world = world(&zone, |_| Script::slow(Duration::from_secs(600)));
+    for n in 0..DRAINS + 300 {
+        let queue = domain(&format!("d{n}.sender.example")).notice_queue().unwrap();
+        world.queue(&queue, 1, 1, Some((world.clock)()));
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.carrier.most_open.load(std::sync::atomic::Ordering::SeqCst), NOTICES_DRAINS);
+    let pushed = domain("push.example.org");
+    let mut settings = (*world.settings.load_full()).clone();
+    settings.domains.insert(pushed.clone(), false, World::push());
+    world.settings.store(Arc::new(settings));
+    world.queue(&pushed, 1, 1, Some((world.clock)()));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.carrier.most_open.load(std::sync::atomic::Ordering::SeqCst), NOTICES_DRAINS + 1);
 }
