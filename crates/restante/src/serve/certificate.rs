@@ -48,7 +48,8 @@ pub(crate) fn authority(config: &Config) -> Option<&Path> {
     config.tls.as_ref()?.value.client_ca.as_deref()
 }
 
-/// Loads the certificate; makes it first where the configuration says `self-signed = true` and there is none.
+/// Loads the certificate; makes it first where the configuration says `self-signed = true` and there is none, or one
+/// that is damaged.
 ///
 /// # Errors
 /// When it cannot be read, made or used.
@@ -59,7 +60,15 @@ pub(crate) fn load(config: &Config) -> Result<Option<Arc<ServerTls>>, Certificat
         make(&config.hostname, &certificate, &key)?;
     }
     let client_ca = authority(config).map(ClientCa::load).transpose()?;
-    Ok(Some(ServerTls::load_with(certificate, key, client_ca)?))
+    match ServerTls::load_with(&certificate, &key, client_ca.clone()) {
+        // Nobody has another copy of what we made ourselves; a damaged octet must not keep mail away.
+        Err(error @ (TlsError::Pem { .. } | TlsError::Pair(_))) if own => {
+            events::certificate_unusable(&certificate, &error);
+            make(&config.hostname, &certificate, &key)?;
+            Ok(Some(ServerTls::load_with(certificate, key, client_ca)?))
+        }
+        loaded => Ok(Some(loaded?)),
+    }
 }
 
 /// The key is readable by us alone from its first octet on. The certificate comes last: without it, both are made anew.
@@ -111,5 +120,33 @@ mod tests {
         make(&hostname, &certificate, &key).unwrap();
         assert_ne!(fs::read(&certificate).unwrap(), first);
         ServerTls::load(&certificate, &key).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_one_of_our_own_is_made_anew_and_a_configured_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = |tls: &str| {
+            let file = directory.path().join("restante.toml");
+            let data = directory.path().display();
+            let text = format!("hostname = \"mx2.example.net\"\ndata-dir = \"{data}\"\n[tls]\n{tls}\n");
+            fs::write(&file, text).unwrap();
+            crate::config::load(&file, &crate::config::Machine::this()).0.unwrap()
+        };
+        let own = config("self-signed = true");
+        load(&own).unwrap().unwrap();
+        let (certificate, key) = files(&own).unwrap();
+        for path in [&certificate, &key] {
+            for octet in [3, 40, 120] {
+                let mut text = fs::read(path).unwrap();
+                text[octet] ^= 0x80;
+                fs::write(path, text).unwrap();
+                load(&own).unwrap().unwrap();
+                ServerTls::load(&certificate, &key).unwrap();
+            }
+        }
+        let (crt, pem) = (certificate.display(), key.display());
+        let configured = config(&format!("certificate = \"{crt}\"\nkey = \"{pem}\""));
+        fs::write(&key, b"no key").unwrap();
+        load(&configured).unwrap_err();
     }
 }

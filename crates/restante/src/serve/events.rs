@@ -84,6 +84,12 @@ pub(super) fn certificate_made(certificate: &Path) {
     tracing::info!(event = "certificate_made", certificate = %certificate.display());
 }
 
+/// The certificate of our own is damaged; another one is made, and whoever pinned the old one has to be told.
+pub(super) fn certificate_unusable(certificate: &Path, error: &restante_net::TlsError) {
+    let consequence = "another one is made: whoever pinned its fingerprint needs the new one";
+    tracing::warn!(event = "certificate_unusable", certificate = %certificate.display(), %error, consequence);
+}
+
 /// Another accounts file is in force.
 pub(super) fn accounts_taken(file: &Path, accounts: usize) {
     tracing::info!(event = "accounts_taken", file = %file.display(), accounts);
