@@ -41,7 +41,8 @@ impl Notifier {
     }
 
     pub(crate) async fn run(mut self) {
-        let (mut round, mut again) = (Instant::now() + NOTICES_ROUND, Instant::now());
+        let (mut round, mut pause) = (Instant::now() + NOTICES_LATER, NOTICES_LATER);
+        let mut again = Instant::now();
         loop {
             let begun = Instant::now();
             self.pass(begun >= again).await;
@@ -52,7 +53,9 @@ impl Notifier {
             // Either way it is looked again.
             let _ = timeout_at(again, self.clerk.changed()).await;
             if Instant::now() >= round {
-                round = Instant::now() + NOTICES_ROUND;
+                // After a crash the store finds out bit by bit what had failed before it: soon at first, then seldom.
+                pause = (pause * 2).min(NOTICES_ROUND);
+                round = Instant::now() + pause;
                 self.clerk.look_again();
             }
             // Failures come in crowds: a moment's wait is one look for many.
