@@ -254,7 +254,7 @@ impl State {
             domain: domain.clone(),
             messages: counts.messages,
             bytes: counts.bytes,
-            oldest: counts.oldest.map(|(_, arrived)| arrived),
+            oldest: counts.oldest_arrival(),
             newest: counts.newest.map(|(_, arrived)| arrived),
             parked: counts.parked(),
             held: self.held(domain).cloned(),

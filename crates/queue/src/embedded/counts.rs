@@ -16,6 +16,9 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
     /// The first of them.
     pub(super) oldest: Option<Arrival>,
+    /// The first whose id says when it came: a derived id is as old as what it is derived from.
+    #[serde(default)]
+    pub(super) first_minted: Option<Arrival>,
     /// The last of them.
     pub(super) newest: Option<Arrival>,
     /// Messages that do not wait, by the number of their state.
@@ -28,18 +31,20 @@ pub(super) struct Counts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stale {
     pub(super) oldest: bool,
+    pub(super) first_minted: bool,
     pub(super) newest: bool,
     pub(super) next_due: bool,
 }
 
 impl Stale {
     pub(super) const fn any(self) -> bool {
-        self.oldest || self.newest || self.next_due
+        self.oldest || self.first_minted || self.newest || self.next_due
     }
 
     pub(super) const fn or(self, other: Self) -> Self {
         Self {
             oldest: self.oldest || other.oldest,
+            first_minted: self.first_minted || other.first_minted,
             newest: self.newest || other.newest,
             next_due: self.next_due || other.next_due,
         }
@@ -62,6 +67,11 @@ impl Counts {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
+    /// When the oldest of them came. A notice among mail is no older than it is, though it stands before it.
+    pub(super) fn oldest_arrival(&self) -> Option<UnixMillis> {
+        self.first_minted.or(self.oldest).map(|(_, arrived)| arrived)
+    }
+
     pub(super) fn add(&mut self, id: QueueId, entry: &EntryValue) {
         match entry.standing() {
             Standing::Done => {}
@@ -78,6 +88,9 @@ impl Counts {
     pub(super) fn waits(&mut self, id: QueueId, entry: &EntryValue) {
         let arrival = (id, entry.arrived);
         self.oldest = Some(self.oldest.map_or(arrival, |oldest| oldest.min(arrival)));
+        if !id.is_derived() {
+            self.first_minted = Some(self.first_minted.map_or(arrival, |first| first.min(arrival)));
+        }
         self.newest = Some(self.newest.map_or(arrival, |newest| newest.max(arrival)));
         if let Some(due) = entry.due() {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
@@ -99,6 +112,7 @@ impl Counts {
         let is = |edge: Option<Arrival>| edge.is_some_and(|(edge, _)| edge == id);
         Stale {
             oldest: is(self.oldest),
+            first_minted: is(self.first_minted),
             newest: is(self.newest),
             next_due: entry.due().is_some() && entry.due() == self.next_due,
         }
@@ -127,9 +141,28 @@ mod tests {
         assert_eq!(counts.newest.unwrap().0, ids[1]);
         assert_eq!(counts.next_due, Some(UnixMillis(9)));
         assert_eq!(counts.parked(), [(DeliveryState::Failed, 1)].into());
-        assert_eq!(counts.remove(ids[0], &waits), Stale { oldest: true, newest: false, next_due: true });
+        assert_eq!(
+            counts.remove(ids[0], &waits),
+            Stale { oldest: true, first_minted: true, newest: false, next_due: true }
+        );
         assert_eq!(counts.remove(ids[2], &failed), Stale::default());
         counts.remove(ids[1], &waits);
         assert_eq!((counts.entries(), counts.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_derived_id_says_nothing_about_who_came_first() {
+        let mut counts = Counts::default();
+        let original = QueueId::from_bytes([1; 16]);
+        let (mut notice, mut mail) = (entry(1), entry(1));
+        (notice.arrived, mail.arrived) = (UnixMillis(9000), UnixMillis(5000));
+        let (first, second) = (original.derived(b"failed"), QueueId::from_bytes([2; 16]));
+        counts.add(first, &notice);
+        assert_eq!(counts.oldest_arrival(), Some(UnixMillis(9000)), "nothing else is there");
+        counts.add(second, &mail);
+        assert_eq!((counts.oldest.unwrap().0, counts.oldest_arrival()), (first, Some(UnixMillis(5000))));
+        let gone = counts.remove(second, &mail);
+        assert!(gone.first_minted && !gone.oldest);
+        assert!(!counts.remove(first, &notice).first_minted);
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn put_right(
         books.lock().refresh_due(domain);
         return Ok(());
     }
-    let oldest = if stale.oldest { oldest_from(index, domain, changed.0)? } else { None };
+    let oldest = if stale.oldest { first_from(index, domain, changed.0, |_| true)? } else { None };
+    let minted = |id: QueueId| !id.is_derived();
+    let first_minted = if stale.first_minted { first_from(index, domain, changed.0, minted)? } else { None };
     let newest = if stale.newest { newest_until(index, domain, changed.1)? } else { None };
     let next = index.range(times(domain, TimeKind::Attempt, UnixMillis::MAX)).next().transpose()?;
     let next = next.and_then(|(key, _)| read_time_key(&key)).map(|(time, _)| time);
@@ -36,6 +38,7 @@ pub(super) fn put_right(
     if let Some(book) = domains.get_mut(domain) {
         let counts = &mut book.counts;
         counts.oldest = if stale.oldest { oldest } else { counts.oldest };
+        counts.first_minted = if stale.first_minted { first_minted } else { counts.first_minted };
         counts.newest = if stale.newest { newest } else { counts.newest };
         counts.next_due = if stale.next_due { next } else { counts.next_due };
         let first = EntryKey { domain: domain.clone(), id: QueueId::MIN };
@@ -49,10 +52,16 @@ pub(super) fn put_right(
     Ok(())
 }
 
-/// The first that waits; none does before `from`.
-fn oldest_from(index: &Index, domain: &Domain, from: QueueId) -> Result<Option<Arrival>, IndexError> {
+/// The first of this kind that waits; none does before `from`.
+fn first_from(
+    index: &Index,
+    domain: &Domain,
+    from: QueueId,
+    kind: impl Fn(QueueId) -> bool,
+) -> Result<Option<Arrival>, IndexError> {
     let range = (Bound::Included(entry_key(domain, from)), Bound::Included(entry_key(domain, QueueId::MAX)));
-    index.range(range).find_map(|item| waiting(item).transpose()).transpose()
+    let found = index.range(range).map(|item| waiting(item).map(|found| found.filter(|(id, _)| kind(*id))));
+    found.filter_map(Result::transpose).next().transpose()
 }
 
 /// The last that waits; none does behind `until`.

@@ -71,9 +71,9 @@ impl Shared {
         {
             let state = self.books.lock();
             state.condition.check()?;
-            let oldest = state.domains.get(domain).and_then(|book| book.counts.oldest);
+            let oldest = state.domains.get(domain).and_then(|book| book.counts.oldest_arrival());
             // A stopped domain's clock is stopped too.
-            if state.held(domain).is_some() || oldest.is_none_or(|(_, arrived)| arrived >= cutoff) {
+            if state.held(domain).is_some() || oldest.is_none_or(|arrived| arrived >= cutoff) {
                 return Ok(Vec::new());
             }
         }
