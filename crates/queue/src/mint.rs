@@ -1,7 +1,8 @@
 //! Queue ids: UUID version 7 (RFC 9562 5.7), monotonic.
 
+use rand::Rng;
 use restante_types::{QueueId, UnixMillis};
-use uuid::{Builder, Timestamp, Uuid};
+use uuid::Builder;
 
 /// Makes ids that grow, whatever the clock does.
 ///
@@ -47,8 +48,8 @@ impl Minter {
     pub(crate) fn mint(&mut self, now: UnixMillis) -> QueueId {
         let earliest = now.0.min(MAX_MILLIS) << COUNTER_BITS;
         self.newest = earliest.max(self.newest.saturating_add(1)).min(MAX_MILLIS << COUNTER_BITS | 0xfff);
-        let random = Uuid::new_v7(Timestamp::from_unix_time(0, 0, 0, 0)).as_u128() as u64;
-        self.id(random)
+        // The thread's generator asks the kernel once for many, not once for each message.
+        self.id(rand::rng().random())
     }
 }
 
@@ -56,6 +57,7 @@ impl Minter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     #[test]
     fn ids_are_uuids_of_version_7_with_their_time() {
