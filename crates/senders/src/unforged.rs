@@ -196,7 +196,8 @@ impl Unforged {
 
     fn step(&mut self, author: Author, octet: u8) -> Step {
         let next = match (author, octet) {
-            (Author::Space, b' ' | b'\t' | b'\r' | b'\n') => Author::Space,
+            // Not in the grammar, but white space to many who would read it.
+            (Author::Space, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c) => Author::Space,
             (Author::Space, b'(') => Author::Comment(1),
             (Author::Space, b'"') => Author::Quoted,
             (Author::Comment(1), b')') => Author::Space,
@@ -205,7 +206,10 @@ impl Unforged {
             (Author::Comment(depth), b'\\') => Author::CommentPair(depth),
             (Author::Comment(depth) | Author::CommentPair(depth), _) => Author::Comment(depth),
             // A slash and an equals sign end it as well: some write and read a version behind the former.
-            (Author::Token, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b'/' | b'=' | b',') => {
+            (
+                Author::Token,
+                b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c | b';' | b'(' | b'/' | b'=' | b',',
+            ) => {
                 return Step::Complete;
             }
             (Author::Quoted, b'"') => return Step::Complete,

@@ -45,6 +45,7 @@ fn what_claims_to_be_ours_goes() {
         "authentication-RESULTS : MX2.Example.NET; none\r\n",
         "Authentication-Results \t :\r\n\tmx2.example.net\r\n\t; spf=pass\r\n\tsmtp.mailfrom=x\r\n",
         "Authentication-Results: (a comment) mx2.example.net; none\r\n",
+        "Authentication-Results:\x0c\x0bmx2.example.net\x0c; none\r\n",
         "Authentication-Results: (a (nested \\) one) mx1.example.net;) mx2.example.net 1; none\r\n",
         "Authentication-Results:\r\n (folded\r\n comment)\r\n mx2.example.net(after); none\r\n",
         "Authentication-Results: mx2.example.net 1; none\r\n",
