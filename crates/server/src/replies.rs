@@ -8,9 +8,9 @@ pub(crate) fn too_many_from_client(hostname: &Domain) -> Reply {
     Reply::new(421, (4, 7, 0), format!("{hostname} too many connections from your address"))
 }
 
-/// More connections than the listener has room for.
+/// More connections than the listener has room for: it is about us, not about the client (RFC 3463 3.4, X.3.2).
 pub(crate) fn too_many(hostname: &Domain) -> Reply {
-    Reply::new(421, (4, 7, 0), format!("{hostname} too many connections, try again later"))
+    Reply::new(421, (4, 3, 2), format!("{hostname} too many connections, try again later"))
 }
 
 /// [5321-3.6.2] A domain that is not held here.
