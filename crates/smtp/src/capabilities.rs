@@ -52,7 +52,7 @@ impl Capabilities {
                 "ETRN" => all.etrn = true,
                 "AUTH" => all.auth = Mechanisms::read(words),
                 "ATRN" => all.atrn = true,
-                "XCLIENT" => all.xclient = Attributes::read(words),
+                "XCLIENT" => all.xclient = Attributes::read_xclient(words),
                 "XFORWARD" => all.xforward = Attributes::read(words),
                 _ => {}
             }
@@ -90,6 +90,16 @@ mod tests {
             Capabilities::parse("CHUNKING\nETRN\nSTARTTLS"),
             Capabilities { etrn: true, starttls: true, ..Default::default() }
         );
+    }
+
+    /// A command without a single attribute would be none.
+    #[test]
+    fn xclient_that_takes_nothing_we_tell_is_not_offered() {
+        for (words, offered) in [("IDENT SOURCE", false), ("LOGIN", false), ("", false), ("ident helo", true)]
+        {
+            let read = Capabilities::parse(&format!("x\nXCLIENT {words}\nXFORWARD IDENT"));
+            assert_eq!((read.xclient.is_offered(), read.xforward.is_offered()), (offered, true), "{words}");
+        }
     }
 
     /// [1870-4]

@@ -13,6 +13,9 @@ pub struct Attributes(u8);
 /// who believed it would relay for it.
 const NAMES: [&str; 6] = ["NAME", "ADDR", "PROTO", "HELO", "IDENT", "SOURCE"];
 
+/// Those of them that we tell by XCLIENT.
+const OF_XCLIENT: [&str; 4] = ["NAME", "ADDR", "PROTO", "HELO"];
+
 /// Octets of the client's HELO name that are told: as much as a domain name may have (RFC 5321 4.5.3.1.2). Encoded,
 /// the line stays within what every server reads.
 const MAX_HELO: usize = 255;
@@ -25,6 +28,12 @@ impl Attributes {
     pub fn read<'a>(words: impl Iterator<Item = &'a str>) -> Self {
         let bit = |word: &str| NAMES.iter().position(|name| name.eq_ignore_ascii_case(word));
         Self(words.filter_map(bit).fold(0, |all, bit| all | 1 << bit))
+    }
+
+    /// The same for XCLIENT: who takes none of what we tell by it does not offer it.
+    pub(crate) fn read_xclient<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let told = |word: &&str| OF_XCLIENT.iter().any(|name| name.eq_ignore_ascii_case(word));
+        Self::read(words.filter(told))
     }
 
     /// Whether the extension is offered at all.
@@ -53,7 +62,7 @@ impl Origin {
     /// [xclient-command] The command that makes the next hop take this session for the client's. The name is not looked up here, so it
     /// is said to be unavailable, and the next hop looks it up or does without.
     pub(crate) fn xclient(&self, takes: Attributes) -> String {
-        line("XCLIENT", takes, &self.pairs(&["NAME", "ADDR", "PROTO", "HELO"]))
+        line("XCLIENT", takes, &self.pairs(&OF_XCLIENT))
     }
 
     /// The name for EHLO in its name: what it called itself, if that can be said; else ours.
