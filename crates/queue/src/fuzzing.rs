@@ -28,7 +28,9 @@ pub fn value(id: [u8; 16], octets: &[u8], states: &[u8]) -> Option<Vec<u8>> {
     }
     let states: Vec<StateByte> = states.iter().copied().map(StateByte::from_octet).collect();
     entry.adopt(&states, UnixMillis(1));
-    assert!(!entry.adopt(&states, UnixMillis(2)), "what the log says was not taken over");
+    let adopted = entry.clone();
+    entry.adopt(&states, UnixMillis(2));
+    assert_eq!(entry, adopted, "what the log says was not taken over at once");
     entry.settle_down(UnixMillis(3));
     assert_eq!(EntryValue::decode(id, &entry.encode(id)).ok(), Some(entry));
     Some(written)
