@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::Random;
@@ -124,6 +125,37 @@ impl Manner {
     pub fn any(random: &mut Random) -> Self {
         [Self::Plain, Self::Pipelined, Self::Chunked, Self::Pieces]
             [usize::try_from(random.below(4)).unwrap_or(0)]
+    }
+}
+
+/// Sends once by swaks, inside TLS.
+pub(super) fn by_swaks(port: u16, sender: &str, recipients: &[String], seed: usize) -> Attempt {
+    let content = crate::client::stuffed(&sample(seed, size_of(seed)));
+    // Nothing of it is touched, so that the end is ours to write.
+    let mut swaks = crate::command(crate::Peer::Swaks);
+    swaks.args([
+        "--server",
+        &format!("127.0.0.1:{port}"),
+        "--ehlo",
+        "swaks.example",
+        "--tls",
+        "--timeout",
+        "15s",
+    ]);
+    swaks.args(["--from", sender, "--to", &recipients.join(","), "--no-data-fixup", "--data", "-"]);
+    swaks.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = swaks.spawn() else { return Attempt::Unsent };
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(&content);
+    }
+    let said = child.wait_with_output().map(|output| output.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    match said.split_once("250 2.0.0 queued as ") {
+        Some((_, rest)) => {
+            Attempt::Acknowledged(rest.split_whitespace().next().unwrap_or_default().to_owned())
+        }
+        None if said.contains(" 354 ") => Attempt::Unknown,
+        None => Attempt::Unsent,
     }
 }
 

@@ -132,6 +132,14 @@ impl Crowd {
     /// # Panics
     /// When it takes too long.
     pub fn say(&mut self, octets: &[u8], replies: usize, wanted: &str) -> usize {
+        self.hear(octets, replies).iter().filter(|reply| reply.starts_with(wanted)).count()
+    }
+
+    /// The same; the last reply of each, empty where the connection ended.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub fn hear(&mut self, octets: &[u8], replies: usize) -> Vec<String> {
         let Self { runtime, visitors } = self;
         let said = runtime.block_on(async {
             let mut talking = JoinSet::new();
@@ -144,12 +152,9 @@ impl Crowd {
             }
             talking.join_all().await
         });
-        let mut good = 0;
-        for (visitor, reply) in said {
-            good += usize::from(reply.starts_with(wanted));
-            visitors.push(visitor);
-        }
-        good
+        let (everybody, heard) = said.into_iter().unzip();
+        *visitors = everybody;
+        heard
     }
 
     /// Everybody sends one octet after the other, with this pause between, while `meanwhile` goes on.

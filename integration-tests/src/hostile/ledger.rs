@@ -133,6 +133,9 @@ impl Ledger {
                 account.lost.push(format!("{id}, accepted and unheard"));
             }
         }
+        for (what, notices) in copies.reported.iter().filter(|(_, notices)| notices.len() > 1) {
+            account.doubled_wrongly.push(format!("{what:?} reported by {notices:?}"));
+        }
         for again in copies.by_recipient.values() {
             account.doubles(again, circumstances);
         }
@@ -148,7 +151,8 @@ struct Copies<'a> {
     /// Ids of notices, and of the messages that they are about.
     notices: BTreeSet<String>,
     about: BTreeSet<String>,
-    reported: BTreeSet<(String, String)>,
+    /// The ids of the notices about a message and its recipient.
+    reported: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
 impl<'a> Copies<'a> {
@@ -168,7 +172,8 @@ impl<'a> Copies<'a> {
                 Letter::Notice { about, id, recipient } => {
                     copies.notices.insert(id.clone());
                     copies.about.insert(about.clone());
-                    copies.reported.insert((about.clone(), recipient.clone()));
+                    let told = copies.reported.entry((about.clone(), recipient.clone())).or_default();
+                    told.insert(id.clone());
                     id
                 }
                 Letter::Strange(text) => {
@@ -196,7 +201,7 @@ impl Account {
         let key = (id.clone(), recipient.clone());
         if copies.by_recipient.contains_key(&key) {
             self.delivered += 1;
-        } else if copies.reported.contains(&key) {
+        } else if copies.reported.contains_key(&key) {
             self.reported += 1;
         } else if told.deleted.contains(id) {
             self.deleted += 1;

@@ -15,6 +15,8 @@ use super::Random;
 
 /// Octets of a dialogue that is kept to be said again.
 const REMEMBERED: usize = 128 * 1024;
+/// More than the 40 ms after which Linux acknowledges what it got.
+const BEFORE_RESET: Duration = Duration::from_millis(100);
 /// How long a repeated dialogue waits for an answer before it talks on.
 const REPLAY_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -130,6 +132,7 @@ struct Shared {
     target: SocketAddr,
     weather: Weather,
     calm: AtomicBool,
+    down: AtomicBool,
     counts: Counts,
     /// By the address of either end: the client's own, and ours towards the server.
     passages: Mutex<HashMap<SocketAddr, Arc<Passage>>>,
@@ -165,6 +168,7 @@ impl Proxy {
             target: SocketAddr::from((Ipv4Addr::LOCALHOST, target)),
             weather,
             calm: AtomicBool::new(false),
+            down: AtomicBool::new(false),
             counts: Counts::default(),
             passages: Mutex::default(),
             latest: Mutex::default(),
@@ -183,6 +187,11 @@ impl Proxy {
     /// From now on connections pass as they are, or do not any more.
     pub fn set_calm(&self, calm: bool) {
         self.shared.calm.store(calm, Ordering::SeqCst);
+    }
+
+    /// From now on nobody gets through, or everybody does again.
+    pub fn set_down(&self, down: bool) {
+        self.shared.down.store(down, Ordering::SeqCst);
     }
 
     /// The connection that has this address at one of its ends, on the proxy's far side from us.
@@ -327,7 +336,8 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
     let passage = Passage::new(false);
     shared.enter(from, &passage);
     *shared.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&passage));
-    let server = if fault == Fault::Refuse { None } else { shared.connect(&passage).await };
+    let closed = fault == Fault::Refuse || shared.down.load(Ordering::SeqCst);
+    let server = if closed { None } else { shared.connect(&passage).await };
     let Some(mut server) = server else {
         shared.counts.refused.fetch_add(1, Ordering::SeqCst);
         passage.cut.store(true, Ordering::SeqCst);
@@ -363,6 +373,8 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
 /// Ends both sides. By FIN what was passed on stays readable: a socket closed over unread octets would be reset.
 async fn finish(mut client: TcpStream, mut server: TcpStream, reset: bool) {
     if reset {
+        // What the kernel took and has not sent yet would be dropped, and nobody could say what was heard.
+        tokio::time::sleep(BEFORE_RESET).await;
         let _ = client.set_zero_linger();
         let _ = server.set_zero_linger();
         return;

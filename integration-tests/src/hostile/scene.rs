@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{
@@ -41,8 +41,9 @@ pub fn recipients_of(seed: usize) -> Vec<String> {
 /// Everybody. example.org is collected and asked for, example.com is pushed.
 #[derive(Debug)]
 pub struct Scene {
-    /// The daemon with its account.
-    pub provider: Provider,
+    /// The daemon with its account; whoever stops it holds this.
+    pub provider: Mutex<Provider>,
+    password: &'static str,
     /// What was sent.
     pub ledger: Ledger,
     /// What arrived.
@@ -97,7 +98,8 @@ impl Scene {
         let (direct, detour) = (format!(":{}\"", provider.odmr()), format!(":{}\"", agent_calls.port()));
         std::fs::write(agent.config(), text.replace(&direct, &detour)).expect("it can be written");
         Self {
-            provider,
+            password: provider.password(),
+            provider: Mutex::new(provider),
             ledger: Ledger::default(),
             letterbox,
             intake,
@@ -117,6 +119,30 @@ impl Scene {
         let names = ["senders", "primary of example.org", "primary of example.com", "collector", "agent"];
         let [org, com] = self.primaries.as_slice() else { unreachable!("there are two") };
         names.into_iter().zip([&self.intake, org, com, &self.calls, &self.agent_calls])
+    }
+
+    /// The daemon, for whoever works on it.
+    pub fn provider(&self) -> MutexGuard<'_, Provider> {
+        self.provider.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The primaries are there, or refuse every connection.
+    pub fn set_down(&self, down: bool) {
+        self.primaries.iter().for_each(|proxy| proxy.set_down(down));
+    }
+
+    /// Sends messages by swaks over TLS, where it is installed.
+    pub fn send_by_swaks(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            let recipients = recipients_of(number);
+            let attempt = super::courier::by_swaks(self.intake.port(), SENDER, &recipients, number);
+            self.ledger.note(number, &recipients, &attempt);
+            if !matches!(attempt, Attempt::Acknowledged(_)) {
+                self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
     }
 
     /// Connections through the network so far, and those of them that met a fault.
@@ -159,8 +185,7 @@ impl Scene {
 
     /// Collects it by ATRN, in clear.
     pub fn collect(&self, stop: &AtomicBool) {
-        let collector =
-            Collector { letterbox: &self.letterbox, proxy: &self.calls, password: self.provider.password() };
+        let collector = Collector { letterbox: &self.letterbox, proxy: &self.calls, password: self.password };
         for number in (0..).take_while(|_| !stop.load(Ordering::SeqCst)) {
             if collector.call("example.org", number).is_ok_and(|reply| reply.starts_with("250")) {
                 self.collections.fetch_add(1, Ordering::SeqCst);
@@ -193,24 +218,26 @@ impl Scene {
             let taken = (0..ATTEMPTS).any(|_| self.attempt(number, Manner::Plain));
             assert!(taken, "{number} is not taken in good weather");
         }
+        let provider = self.provider();
         let empty = eventually(limit, || {
             let asked = request(self.intake.port(), "ETRN example.org");
-            let empty = self.provider.daemon.json(&["list"]).is_empty();
+            let empty = provider.daemon.json(&["list"]).is_empty();
             if !empty {
                 std::thread::sleep(Duration::from_millis(500));
             }
             empty && asked.is_ok()
         });
-        let left = self.provider.daemon.json(&["list"]);
+        let left = provider.daemon.json(&["list"]);
         assert!(empty, "{} entries are left, one of them {:?}", left.len(), left.first());
     }
 
     /// What is to be said of the books, with what the server's log and list say.
     #[must_use]
     pub fn account(&self, deleted: BTreeSet<String>) -> Account {
+        let provider = self.provider();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let held = self.provider.daemon.json(&["list"]).iter().map(|entry| text(&entry["id"])).collect();
-        let logged = logged(&self.provider.daemon.log());
+        let held = provider.daemon.json(&["list"]).iter().map(|entry| text(&entry["id"])).collect();
+        let logged = logged(&provider.daemon.log());
         assert!(!logged.is_empty(), "the log names no accepted message");
         let kills = self.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let circumstances = Circumstances { held, deleted, logged, kills, replays: self.intake.replays() };
