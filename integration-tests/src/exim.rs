@@ -100,7 +100,8 @@ impl Drop for Exim {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a process id is an i32"));
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        if !eventually(Duration::from_secs(10), || self.child.try_wait().is_ok_and(|ended| ended.is_some())) {
+        // Where that comes between two of its waits, it is not heard before the end of the next.
+        if !eventually(Duration::from_secs(1), || self.child.try_wait().is_ok_and(|ended| ended.is_some())) {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -112,6 +113,9 @@ fn configuration(root: &Path, at: std::net::SocketAddr, domains: &str, options: 
     let EximOptions { main, rcpt, data } = options;
     let (root, address, port) = (root.display(), at.ip(), at.port());
     let program = command(Peer::Exim);
+    // Exim takes no option twice.
+    let chunking =
+        if main.contains("chunking_advertise_hosts") { "" } else { "chunking_advertise_hosts = *\n" };
     let mut text = String::new();
     write!(
         text,
@@ -121,7 +125,7 @@ fn configuration(root: &Path, at: std::net::SocketAddr, domains: &str, options: 
          primary_hostname = primary.restante.test\nlocal_interfaces = <; {address}\ndaemon_smtp_ports = {port}\n\
          tls_advertise_hosts =\nhost_lookup =\nrfc1413_query_timeout = 0s\ndeliver_drop_privilege = true\n\
          never_users =\nkeep_environment =\nadd_environment = PATH=/bin\nmessage_size_limit = 100M\n\
-         smtp_accept_max = 100\nchunking_advertise_hosts = *\ndsn_advertise_hosts = *\nprdr_enable = true\n\
+         smtp_accept_max = 100\n{chunking}dsn_advertise_hosts = *\nprdr_enable = true\n\
          smtp_enforce_sync = true\n\
          log_selector = +all -arguments -pid\n\
          acl_smtp_rcpt = at_rcpt\nacl_smtp_data = at_data\n\

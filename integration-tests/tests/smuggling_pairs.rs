@@ -1,0 +1,189 @@
+//! The published smuggling cases, in every pair of line ends, through the daemon into a real Postfix and a real Exim as
+//! they come from the package: never two messages out of one.
+//!
+//! What is sent carries a whole transaction behind what may be taken for the end of the content. Between the two stands
+//! every pair of line ends, by DATA and by BDAT. Whatever was acknowledged as one message arrives as one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use restante_integration_tests::{
+    Client, Daemon, DaemonOptions, Exim, EximOptions, Peer, Postfix, connect, eventually, have,
+};
+
+const LONG: Duration = Duration::from_secs(120);
+/// Line ends, and what servers were seen to take for one: NUL, vertical tab, form feed, NEL, and nothing at all.
+const ENDS: [&[u8]; 20] = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\n\r",
+    b"\r\r",
+    b"\n\n",
+    b"\r\r\n",
+    b"\r\n\r",
+    b"\r\n\n",
+    b"\r\0\n",
+    b"\0\r\n",
+    b"\r\n\0",
+    b"\0\n",
+    b"\n\0",
+    b"\r\0",
+    b"\0\r",
+    b"\x0b",
+    b"\x0c",
+    b"\xc2\x85",
+    b"",
+];
+/// The dot, and what dot-stuffing may make of more than one.
+const DOTS: [&[u8]; 2] = [b".", b".."];
+
+/// How one case goes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Data,
+    Bdat,
+}
+
+/// One case: its number stands in the subject of what is sent, and in the stowaway's.
+fn content(number: usize, before: &[u8], dot: &[u8], after: &[u8]) -> Vec<u8> {
+    let outer = format!("Subject: outer {number}\r\nMessage-ID: <{number}@sender.example>\r\n\r\nouter");
+    let stowaway = format!(
+        "MAIL FROM:<evil@sender.example>\r\nRCPT TO:<evil@example.org>\r\nDATA\r\nSubject: stowaway {number}\r\n\r\nstowaway\r\n"
+    );
+    [outer.as_bytes(), before, dot, after, stowaway.as_bytes()].concat()
+}
+
+/// Sends one case; the acknowledgements that came. Where the pair is the end of the content, what follows are commands,
+/// and the second message is one that the client asked for: that is no smuggling, and such pairs are left out by
+/// [`cases`].
+fn send(client: &mut Client, way: Way, content: &[u8]) -> usize {
+    client.expect("MAIL FROM:<a@sender.example>", "250");
+    client.expect("RCPT TO:<b@example.org>", "250");
+    match way {
+        Way::Data => {
+            client.expect("DATA", "354");
+            client.raw(content);
+            client.raw(b".\r\n");
+        }
+        Way::Bdat => client.raw(&[format!("BDAT {} LAST\r\n", content.len()).as_bytes(), content].concat()),
+    }
+    let reply = client.reply();
+    assert!(reply.starts_with("250 2.0.0 queued"), "{way:?} {:?}: {reply}", String::from_utf8_lossy(content));
+    // What stands behind an end would be answered too.
+    client.expect("NOOP", "250");
+    1
+}
+
+/// Every pair with every dot, each way, but for the one that ends DATA.
+fn cases() -> Vec<(Way, Vec<u8>)> {
+    let mut all = Vec::new();
+    for way in [Way::Data, Way::Bdat] {
+        for before in ENDS {
+            for (dot, after) in DOTS.iter().flat_map(|dot| ENDS.iter().map(move |after| (dot, after))) {
+                let ends = way == Way::Data
+                    && before.ends_with(b"\r\n")
+                    && *dot == b"."
+                    && after.starts_with(b"\r\n");
+                // Two dots are one octet apart from one: a pair of each line end with itself shows it.
+                let needless = *dot == b".." && before != *after;
+                if !ends && !needless {
+                    all.push((way, content(all.len(), before, dot, after)));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Everything through the daemon; what arrived, by subject.
+fn through(daemon: &Daemon, arrived: impl Fn() -> Vec<Vec<u8>>) -> (usize, BTreeMap<String, usize>) {
+    let mut acknowledged = 0;
+    let all = cases();
+    for some in all.chunks(100) {
+        let mut client = connect(daemon.ports().smtp);
+        client.expect("EHLO client.example", "250");
+        acknowledged += some.iter().map(|(way, content)| send(&mut client, *way, content)).sum::<usize>();
+    }
+    assert_eq!(acknowledged, all.len());
+    assert_eq!(daemon.waiting("example.org"), acknowledged as u64, "the intake made more or fewer of them");
+    assert!(daemon.json(&["list", "--to", "evil@example.org"]).is_empty(), "a stowaway is on board");
+    connect(daemon.ports().smtp).expect("ETRN example.org", "253");
+    assert!(
+        eventually(LONG, || daemon.waiting("example.org") == 0),
+        "{} wait",
+        daemon.waiting("example.org")
+    );
+    assert!(daemon.json(&["list"]).is_empty(), "something was refused");
+    eventually(LONG, || arrived().len() >= acknowledged);
+    // One more would come right behind.
+    std::thread::sleep(Duration::from_secs(2));
+    let mut subjects = BTreeMap::new();
+    for message in arrived() {
+        let text = String::from_utf8_lossy(&message).into_owned();
+        let subject = text.lines().find(|line| line.starts_with("Subject: ")).unwrap_or_default();
+        *subjects.entry(subject.trim_end().to_owned()).or_default() += 1;
+    }
+    (acknowledged, subjects)
+}
+
+#[expect(clippy::print_stdout, reason = "each peer's account")]
+fn judged(peer: &str, acknowledged: usize, subjects: &BTreeMap<String, usize>) {
+    let stowaways: Vec<_> = subjects.keys().filter(|subject| subject.contains("stowaway")).collect();
+    let doubled = subjects.values().filter(|count| **count > 1).count();
+    println!(
+        "{peer}: {acknowledged} accepted, {} delivered, held 0, lost {}, doubled {doubled}, {} smuggled",
+        subjects.len(),
+        acknowledged.saturating_sub(subjects.len()),
+        stowaways.len()
+    );
+    assert!(stowaways.is_empty(), "{stowaways:?}");
+    for number in 0..acknowledged {
+        assert_eq!(subjects.get(&format!("Subject: outer {number}")), Some(&1), "case {number}");
+    }
+    assert_eq!(subjects.len(), acknowledged);
+}
+
+fn read(files: &[std::path::PathBuf]) -> Vec<Vec<u8>> {
+    files.iter().filter_map(|file| std::fs::read(file).ok()).collect()
+}
+
+#[test]
+fn nothing_is_smuggled_into_a_real_postfix() {
+    if !have("nothing_is_smuggled_into_a_real_postfix", &[Peer::Postfix]) {
+        return;
+    }
+    let daemon = Daemon::start(&DaemonOptions::default());
+    // The most gullible that it can be told to be; older ones do not know this and are.
+    let postfix = Postfix::start_with(daemon.ports().org, &["smtpd_forbid_bare_newline = no"]);
+    let (acknowledged, subjects) = through(&daemon, || read(&postfix.mailbox()));
+    judged("Postfix", acknowledged, &subjects);
+}
+
+#[test]
+fn nothing_is_smuggled_into_a_real_postfix_by_data() {
+    if !have("nothing_is_smuggled_into_a_real_postfix_by_data", &[Peer::Postfix]) {
+        return;
+    }
+    let daemon = Daemon::start(&DaemonOptions::default());
+    let lines = ["smtpd_forbid_bare_newline = no", "smtpd_discard_ehlo_keywords = chunking"];
+    let postfix = Postfix::start_with(daemon.ports().org, &lines);
+    let (acknowledged, subjects) = through(&daemon, || read(&postfix.mailbox()));
+    judged("Postfix by DATA", acknowledged, &subjects);
+}
+
+#[test]
+fn nothing_is_smuggled_into_a_real_exim() {
+    if !have("nothing_is_smuggled_into_a_real_exim", &[Peer::Exim]) {
+        return;
+    }
+    for (name, main) in [("Exim", ""), ("Exim by DATA", "chunking_advertise_hosts =")] {
+        let daemon = Daemon::start(&DaemonOptions::default());
+        let at = SocketAddr::from(([127, 0, 0, 1], daemon.ports().org));
+        let options = EximOptions { main: main.to_owned(), ..EximOptions::default() };
+        let exim = Exim::start(at, "example.org", &options);
+        let (acknowledged, subjects) = through(&daemon, || read(&exim.mailbox()));
+        judged(name, acknowledged, &subjects);
+    }
+}
