@@ -1,0 +1,237 @@
+//! Everything at once, for as long as it is told to: senders, primaries, collectors and the agent over a bad network, an
+//! operator who holds, releases, deletes, restores, lists, exports, backs up and reloads, primaries that go away, and
+//! kill -9. Then everything is drained, and every message accounted for.
+//!
+//! `integration-tests/soak/run MINUTES` runs it; `RESTANTE_SOAK_SECONDS` (25) and `RESTANTE_SEED` say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use restante_integration_tests::hostile::{Random, Scene, Weather, usage};
+use restante_integration_tests::{Peer, eventually, have};
+
+/// Between two kills in a long run, at most; a short one has three of them.
+const KILL_EVERY: Duration = Duration::from_secs(150);
+/// The daemon may hold this much more at the end than a minute after its start (its caches fill).
+const GROWTH_KIB: u64 = 160 * 1024;
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Who works on the daemon while mail flows.
+struct Operator<'a> {
+    scene: &'a Scene,
+    random: Random,
+    done: BTreeMap<&'static str, usize>,
+    failed: BTreeMap<&'static str, usize>,
+    copies: tempfile::TempDir,
+    generation: usize,
+}
+
+impl Operator<'_> {
+    fn command(&mut self, what: &'static str, args: &[&str]) -> String {
+        let output = self.scene.provider().daemon.admin(args);
+        let count = if output.status.success() { &mut self.done } else { &mut self.failed };
+        *count.entry(what).or_default() += 1;
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
+    }
+
+    fn pause(&mut self, most: u64) {
+        std::thread::sleep(Duration::from_millis(self.random.below(most)));
+    }
+
+    /// One thing that operators do.
+    fn act(&mut self) {
+        let domain = if self.random.percent(50) { "example.org" } else { "example.com" };
+        match self.random.below(12) {
+            0 => {
+                self.command("hold", &["hold", domain, "--reason", "soak"]);
+                self.pause(1500);
+                self.command("release", &["release", domain]);
+            }
+            1 => self.hold_one(domain),
+            2 => self.delete(domain),
+            3 => {
+                self.command("status", &["status", "--json"]);
+            }
+            4 => {
+                self.command("list", &["list", "--json", "--domain", domain]);
+            }
+            5 => {
+                let _ = self.scene.provider().daemon.admin(&["health"]);
+                self.count("health");
+            }
+            6 => self.copy("export", &["--domain", domain, "--format", "eml", "--output"]),
+            7 => self.copy("backup", &[]),
+            8 => self.reconfigure(),
+            9 => {
+                self.scene.provider().daemon.signal(Signal::SIGHUP);
+                self.count("SIGHUP");
+            }
+            10 => {
+                self.scene.set_down(true);
+                self.pause(3000);
+                self.scene.set_down(false);
+                self.count("primaries down and up");
+            }
+            _ => {
+                self.command("flush", &["flush", domain]);
+            }
+        }
+    }
+
+    fn some(&mut self, domain: &str, count: usize) -> Vec<String> {
+        let listed = self.command("list", &["list", "--json", "--domain", domain]);
+        let id = |line: &str| Some(line.split_once("\"id\":\"")?.1.split_once('"')?.0.to_owned());
+        listed.lines().filter_map(id).take(count).collect()
+    }
+
+    fn hold_one(&mut self, domain: &str) {
+        for id in self.some(domain, 2) {
+            self.command("hold a message", &["hold", "--id", &id]);
+            self.command("release a message", &["release", "--id", &id]);
+        }
+    }
+
+    /// Of what is deleted half comes back.
+    fn delete(&mut self, domain: &str) {
+        for id in self.some(domain, 4) {
+            self.command("delete", &["delete", "--id", &id, "--yes", "--reason", "soak"]);
+            if self.random.percent(50) {
+                self.pause(200);
+                self.command("restore", &["restore", &id]);
+            }
+        }
+    }
+
+    fn copy(&mut self, what: &'static str, args: &[&str]) {
+        let target = self.copies.path().join("copy");
+        let path = target.display().to_string();
+        self.command(what, &[&[what], args, &[path.as_str()]].concat());
+        let _ = std::fs::remove_dir_all(&target);
+    }
+
+    fn reconfigure(&mut self) {
+        self.generation += 1;
+        let provider = self.scene.provider();
+        let file = provider.daemon.config();
+        let text = std::fs::read_to_string(&file).expect("it was written");
+        let retry = ["retry = [\"1s\", \"2s\"]", "retry = [\"2s\"]"];
+        let (old, new) = (retry[(self.generation + 1) % 2], retry[self.generation % 2]);
+        std::fs::write(&file, text.replace(old, new)).expect("it can be written");
+        provider.daemon.signal(Signal::SIGHUP);
+        drop(provider);
+        self.count("configuration changed");
+    }
+
+    fn kill(&mut self) {
+        let mut provider = self.scene.provider();
+        self.scene.kills.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        provider.daemon.kill();
+        provider.daemon.run();
+        drop(provider);
+        self.count("kill -9");
+    }
+}
+
+/// Memory and descriptors, at twenty moments.
+#[expect(clippy::print_stdout, reason = "whoever runs it for half an hour wants to see how it goes")]
+fn watch(scene: &Scene, stop: &AtomicBool, every: Duration) -> Vec<(u64, u64)> {
+    let mut seen = Vec::new();
+    let began = Instant::now();
+    while !stop.load(Ordering::SeqCst) {
+        if let Some(used) = usage(scene.provider().daemon.pid()) {
+            println!(
+                "{:>5} s: {:>6} KiB, {:>4} descriptors, {:>6} accepted, {:>6} arrived",
+                began.elapsed().as_secs(),
+                used.resident,
+                used.files,
+                scene.ledger.acknowledged(),
+                scene.letterbox.count()
+            );
+            seen.push((used.resident, used.files));
+        }
+        eventually(every, || stop.load(Ordering::SeqCst));
+    }
+    seen
+}
+
+fn storm(scene: &Scene, length: Duration, operator: &mut Operator<'_>, seed: u64) -> Vec<(u64, u64)> {
+    let stop = AtomicBool::new(false);
+    let kill_every = KILL_EVERY.min(length / 4);
+    std::thread::scope(|scope| {
+        for sender in 0..8 {
+            let stop = &stop;
+            scope.spawn(move || scene.send(stop, seed ^ (sender << 32)));
+        }
+        scope.spawn(|| scene.ask(&stop));
+        scope.spawn(|| scene.collect(&stop));
+        scope.spawn(|| scene.run_agent(&stop));
+        if have("soak", &[Peer::Swaks]) {
+            scope.spawn(|| scene.send_by_swaks(&stop));
+        }
+        let watching = scope.spawn(|| watch(scene, &stop, length / 20));
+        let (began, mut killed) = (Instant::now(), Instant::now());
+        while began.elapsed() < length {
+            if killed.elapsed() >= kill_every {
+                operator.kill();
+                killed = Instant::now();
+            }
+            operator.act();
+            operator.pause(300);
+        }
+        stop.store(true, Ordering::SeqCst);
+        watching.join().expect("watching does not fail")
+    })
+}
+
+#[test]
+fn everything_at_once_and_every_message_accounted_for() {
+    let seed = number("RESTANTE_SEED", 1985);
+    let length = Duration::from_secs(number("RESTANTE_SOAK_SECONDS", 25));
+    let scene = Scene::start(Weather { seed, faulty: 35, replayed: 2 }, "");
+    let copies = tempfile::tempdir().expect("a temporary directory");
+    let (done, failed) = (BTreeMap::new(), BTreeMap::new());
+    let mut operator =
+        Operator { scene: &scene, random: Random::new(seed), done, failed, copies, generation: 0 };
+    let seen = storm(&scene, length, &mut operator, seed);
+    for domain in ["example.org", "example.com"] {
+        operator.command("release", &["release", domain]);
+    }
+    scene.finish(Duration::from_secs(120));
+    let deleted = deleted(&scene);
+    let account = scene.account(deleted);
+    println!("seed {seed}, {length:?}\n{}", scene.told());
+    println!("operator: {:?}; refused or interrupted: {:?}\n{account}", operator.done, operator.failed);
+    account.assert_right();
+    assert_eq!(account.held, 0, "{account}");
+    let seconds = usize::try_from(length.as_secs()).expect("a number of seconds");
+    assert!(account.accepted > 3 * seconds && account.delivered > account.accepted, "{account}");
+    assert!(operator.done.get("kill -9").is_some_and(|kills| *kills >= 2), "{:?}", operator.done);
+    let settled = seen.get(seen.len() / 4).expect("it was looked at");
+    let last = seen.last().expect("it was looked at");
+    assert!(last.0 <= settled.0 + GROWTH_KIB, "memory grows: {seen:?}");
+    assert!(last.1 <= settled.1 + 200, "descriptors are not given back: {seen:?}");
+    let mut provider = scene.provider();
+    assert_eq!(provider.daemon.stop(), Some(0));
+    let verified = provider.daemon.admin(&["spool", "verify"]);
+    println!(
+        "spool verify: {}",
+        String::from_utf8_lossy(&verified.stdout).lines().last().unwrap_or_default()
+    );
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+/// What the operator deleted and did not restore.
+fn deleted(scene: &Scene) -> BTreeSet<String> {
+    let entries = scene.provider().daemon.json(&["list", "--state", "deleted"]);
+    entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
+}
