@@ -283,7 +283,9 @@ impl Daemon {
         let mut line = BufReader::new(stream);
         let mut reply = String::new();
         line.read_line(&mut reply).ok()?;
-        line.get_mut().write_all(format!("EHLO client.example\r\nETRN {domain}\r\nQUIT\r\n").as_bytes()).ok()?;
+        line.get_mut()
+            .write_all(format!("EHLO client.example\r\nETRN {domain}\r\nQUIT\r\n").as_bytes())
+            .ok()?;
         let mut all = String::new();
         let _ = line.read_to_string(&mut all);
         all.lines().rev().nth(1).map(str::to_owned)

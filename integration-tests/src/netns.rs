@@ -132,7 +132,9 @@ fn sweep() {
     let Ok(listed) = ip(&["netns", "list"]) else { return };
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     for name in text.lines().filter_map(|line| line.split_whitespace().next()) {
-        let Some(process) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else { continue };
+        let Some(process) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else {
+            continue;
+        };
         if !std::path::Path::new("/proc").join(process).exists() {
             let _ = ip(&["netns", "del", name]);
         }
@@ -142,7 +144,8 @@ fn sweep() {
 fn ip(args: &[&str]) -> Result<Output, String> {
     let path = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
     let path = path.into_iter().find(|path| std::path::Path::new(path).exists()).ok_or("no ip")?;
-    let output = Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|why| why.to_string())?;
+    let output =
+        Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|why| why.to_string())?;
     if output.status.success() {
         return Ok(output);
     }

@@ -92,7 +92,9 @@ impl Peer {
         let ready = match self {
             Self::Postfix | Self::Dovecot => root,
             // It looks for the user it was built for before it reads that it shall be another.
-            Self::Exim => root && nix::unistd::User::from_name("Debian-exim").is_ok_and(|user| user.is_some()),
+            Self::Exim => {
+                root && nix::unistd::User::from_name("Debian-exim").is_ok_and(|user| user.is_some())
+            }
             Self::Namespaces => root && crate::netns::possible(),
             _ => true,
         };

@@ -172,7 +172,10 @@ fn calls_that_fail() {
         let before = Instant::now();
         world.serves(&what);
         if before.elapsed() > Duration::from_secs(5) {
-            say(&format!("{what}: mail comes in again after {:?}", before.elapsed()));
+            let log = world.daemon.log();
+            let trouble: Vec<_> = log.lines().filter(|line| !line.contains("\"INFO\"")).collect();
+            let trouble = trouble[trouble.len().saturating_sub(12)..].join("\n");
+            say(&format!("{what}: mail comes in again after {:?}\n{trouble}", before.elapsed()));
         }
     }
     let sums = world.finish();

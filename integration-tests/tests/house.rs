@@ -25,7 +25,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("restante-delivery", &["types", "smtp", "queue", "net"]),
     ("restante-admin", &["types", "smtp", "queue", "turn", "api"]),
     ("restante-agent", &["types", "smtp", "net"]),
-    ("restante", &["types", "smtp", "queue", "turn", "net", "senders", "server", "delivery", "api", "admin", "agent"]),
+    (
+        "restante",
+        &["types", "smtp", "queue", "turn", "net", "senders", "server", "delivery", "api", "admin", "agent"],
+    ),
     ("restante-integration-tests", &[]),
 ];
 
