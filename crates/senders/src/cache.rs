@@ -31,15 +31,30 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
 
     pub(crate) fn put(&self, key: K, value: V, until: Instant) {
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        if maps.young.len() >= self.half && !maps.young.contains_key(&key) {
-            maps.old = std::mem::take(&mut maps.young);
-        }
-        maps.young.insert(key, (value, until));
+        maps.insert(self.half, key, (value, until));
+    }
+
+    /// The value that is kept under a key, which becomes this one where there is none.
+    pub(crate) fn claim(&self, key: K, value: V, now: Instant, until: Instant) -> V {
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = maps.young.get(&key).or_else(|| maps.old.get(&key)).filter(|(_, end)| now < *end);
+        let kept = kept.cloned().unwrap_or((value, until));
+        maps.insert(self.half, key, kept.clone());
+        kept.0
     }
 
     pub(crate) fn clear(&self) {
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
         (maps.young, maps.old) = (HashMap::new(), HashMap::new());
+    }
+}
+
+impl<K: Hash + Eq, V> Maps<K, V> {
+    fn insert(&mut self, half: usize, key: K, value: (V, Instant)) {
+        if self.young.len() >= half && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
     }
 }
 
@@ -64,5 +79,26 @@ mod tests {
         assert_eq!(cache.get(&99, now), Some(1), "the younger value counts");
         cache.clear();
         assert_eq!(cache.get(&99, now), None);
+    }
+
+    #[test]
+    fn the_first_to_claim_a_key_keeps_it_until_its_time() {
+        let (cache, now) = (Cache::new(8), Instant::now());
+        let until = now + Duration::from_secs(1);
+        assert_eq!(cache.claim("key", 1, now, until), 1);
+        assert_eq!(cache.claim("key", 2, now, until + Duration::from_secs(9)), 1);
+        assert_eq!(
+            cache.claim("key", 2, until, until + Duration::from_secs(1)),
+            2,
+            "a claim prolongs nothing"
+        );
+        for other in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            assert_eq!(
+                cache.claim("key", 3, until, until + Duration::from_secs(9)),
+                2,
+                "who is asked for stays"
+            );
+            cache.put(other, 0, until);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use restante_types::{Domain, Vouched};
+use restante_types::{Domain, Mailbox, Vouched};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,12 +17,12 @@ use crate::spf::{SpfFinding, SpfIdentity, SpfResult};
 /// Finds out about one message while it comes in.
 ///
 /// A message is vouched for by SPF if it passes for the domain of MAIL FROM, else by DKIM if a signature passes whose
-/// domain is that domain or a parent of it. A signature of a child of the domain does not count: without a list of public
+/// domain is that domain or a parent of it, and that has not vouched for another sender before. A signature of a child of the domain does not count: without a list of public
 /// suffixes nobody knows whether the child is not somebody else's.
 pub struct Check {
     senders: Arc<Senders>,
-    /// The domain of MAIL FROM.
-    sender: Option<Domain>,
+    /// MAIL FROM, where it has a domain.
+    sender: Option<Mailbox>,
     vouched: bool,
     results: bool,
     spf: Spf,
@@ -70,7 +70,7 @@ struct Signed {
 impl Check {
     pub(crate) fn new(
         senders: Arc<Senders>,
-        sender: Option<Domain>,
+        sender: Option<Mailbox>,
         vouched: bool,
         results: bool,
         spf: Spf,
@@ -96,6 +96,10 @@ impl Check {
         }
     }
 
+    fn sender_domain(&self) -> Option<&Domain> {
+        self.sender.as_ref().and_then(Mailbox::domain)
+    }
+
     /// Chooses the signatures and begins to ask for their keys.
     fn header_ends(&mut self) {
         let Dkim::Header(header) = std::mem::replace(&mut self.dkim, Dkim::Idle) else { return };
@@ -111,7 +115,7 @@ impl Check {
             }
         }
         let aligned = |signature: &Signature| {
-            self.sender.as_ref().is_some_and(|sender| is_aligned(&signature.domain, sender))
+            self.sender_domain().is_some_and(|sender| is_aligned(&signature.domain, sender))
         };
         if !self.results {
             found.retain(aligned);
@@ -158,28 +162,40 @@ impl Check {
             }
         };
         let passed = spf.as_ref().is_some_and(|finding| finding.result == SpfResult::Pass);
-        let dkim = match dkim {
+        let (prints, dkim) = match dkim {
             // Who only wants to know whether anybody vouches knows enough.
-            Dkim::Body(body) if results || !passed => body.verify(&senders, deadline).await,
-            _ => Vec::new(),
+            Dkim::Body(body) if results || !passed => {
+                (body.prints(&senders), body.verify(&senders, deadline).await)
+            }
+            _ => Default::default(),
         };
-        let sender = sender.as_ref();
-        let signs = |finding: &DkimFinding| {
-            let domains = finding.domain.as_ref().zip(sender);
-            finding.result == DkimResult::Pass
-                && domains.is_some_and(|(signer, sender)| is_aligned(signer, sender))
-        };
-        let vouched = match (vouched, passed && sender.is_some(), dkim.iter().any(signs)) {
-            (false, ..) => Vouched::Unchecked,
-            (true, true, _) => Vouched::Spf,
-            (true, false, true) => Vouched::Dkim,
-            (true, false, false) => Vouched::No,
+        let vouched = match &sender {
+            _ if !vouched => Vouched::Unchecked,
+            Some(_) if passed => Vouched::Spf,
+            Some(sender) if signs(&senders, sender, &dkim, &prints) => Vouched::Dkim,
+            _ => Vouched::No,
         };
         Findings { vouched, spf, dkim, wanted: results }
     }
 }
 
+/// Whether one of these signatures vouches for the sender.
+fn signs(senders: &Senders, sender: &Mailbox, found: &[DkimFinding], prints: &[u64]) -> bool {
+    let speaks = |finding: &DkimFinding| {
+        let domains = finding.domain.as_ref().zip(sender.domain());
+        finding.result == DkimResult::Pass
+            && domains.is_some_and(|(signer, sender)| is_aligned(signer, sender))
+    };
+    // Those without a print are no good anyway.
+    found.iter().zip(prints).any(|(finding, print)| speaks(finding) && senders.is_for(*print, sender))
+}
+
 impl Body {
+    /// Of the signatures whose findings come first, in their order.
+    fn prints(&self, senders: &Senders) -> Vec<u64> {
+        self.signed.iter().map(|signed| senders.print(&signed.signature)).collect()
+    }
+
     async fn verify(self, senders: &Senders, deadline: Instant) -> Vec<DkimFinding> {
         let hashes: Vec<_> = self.hashes.into_iter().map(|hash| (hash.form(), hash.finish())).collect();
         let mut work = Vec::new();

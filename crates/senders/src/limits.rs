@@ -44,6 +44,10 @@ pub const HEADER_KEPT: usize = 128 * 1024;
 pub const HEADERS_KEPT: usize = 32 * 1024 * 1024;
 /// [6376-6.1] Signatures of one message that are verified; RFC 6376 6.1 lets a verifier limit them.
 pub const SIGNATURES: usize = 5;
+/// Signatures of which it is remembered whom they vouched for, some 60 octets each.
+pub const SIGNATURES_KEPT: usize = 64 * 1024;
+/// And for how long.
+pub const SIGNATURE_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// DKIM-Signature fields that are parsed to choose those.
 pub const SIGNATURES_READ: usize = 50;
 /// Octets of one DKIM-Signature field.

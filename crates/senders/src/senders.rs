@@ -1,11 +1,13 @@
 //! What all sessions share.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use restante_types::{ClientFacts, Domain, ReversePath};
+use restante_types::{ClientFacts, Domain, Mailbox, ReversePath};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -14,7 +16,8 @@ use crate::check::{Check, Spf};
 use crate::circuit::Circuit;
 use crate::dkim::{Budget, DkimResult, Key, Signature};
 use crate::limits::{
-    AT_WORK, HEADERS_KEPT, SPF_KEPT, SPF_RESULTS_KEPT, SPF_TIME, SPF_TROUBLE_KEPT, VERIFIERS,
+    AT_WORK, HEADERS_KEPT, SIGNATURE_KEPT, SIGNATURES_KEPT, SPF_KEPT, SPF_RESULTS_KEPT, SPF_TIME,
+    SPF_TROUBLE_KEPT, VERIFIERS,
 };
 use crate::lookup::{Dns, Lookup, LookupError, Resolver};
 use crate::spf::{Asked, SpfFinding, SpfIdentity, SpfResult, evaluate};
@@ -24,6 +27,9 @@ pub struct Senders {
     dns: Arc<Circuit>,
     resolver: Option<Arc<Resolver>>,
     results: Arc<Cache<(IpAddr, Domain), SpfResult>>,
+    /// Whom each signature vouched for; both as hashes.
+    spent: Cache<u64, u64>,
+    hashed: RandomState,
     /// Evaluations and questions for keys.
     at_work: Arc<Semaphore>,
     pub(crate) verifiers: Arc<Semaphore>,
@@ -64,6 +70,8 @@ impl Senders {
             dns: Arc::new(Circuit::new(lookup)),
             resolver: None,
             results: Arc::new(Cache::new(SPF_RESULTS_KEPT)),
+            spent: Cache::new(SIGNATURES_KEPT),
+            hashed: RandomState::new(),
             at_work: Arc::new(Semaphore::new(AT_WORK)),
             verifiers: Arc::new(Semaphore::new(VERIFIERS)),
             headers: Budget::new(HEADERS_KEPT),
@@ -82,7 +90,7 @@ impl Senders {
     #[must_use]
     pub fn begin(self: &Arc<Self>, question: Question<'_>) -> Option<Box<Check>> {
         let sender = match question.sender {
-            ReversePath::Mailbox(mailbox) => mailbox.domain(),
+            ReversePath::Mailbox(mailbox) => mailbox.domain().map(|_| mailbox),
             ReversePath::Null => None,
         };
         // Nobody is ever told anything about what comes from `<>`.
@@ -90,7 +98,7 @@ impl Senders {
         if !vouched && !question.results {
             return None;
         }
-        let spf = self.begin_spf(&question, sender);
+        let spf = self.begin_spf(&question, sender.and_then(Mailbox::domain));
         Some(Box::new(Check::new(self.clone(), sender.cloned(), vouched, question.results, spf)))
     }
 
@@ -151,6 +159,19 @@ impl Senders {
             let _gone = tell.send(result);
         });
         Some(coming)
+    }
+
+    /// What a signature is remembered by.
+    pub(crate) fn print(&self, signature: &Signature) -> u64 {
+        self.hashed.hash_one(signature.octets())
+    }
+
+    /// Whether a good signature vouches for this sender: only for the first one that it came with. A signature does not
+    /// cover MAIL FROM, so that one message which a large provider signed for anybody could be handed in again and again,
+    /// each time as another of its users, who would all get a notice.
+    pub(crate) fn is_for(&self, print: u64, sender: &Mailbox) -> bool {
+        let (sender, now) = (self.hashed.hash_one(sender), Instant::now());
+        self.spent.claim(print, sender, now, now + SIGNATURE_KEPT) == sender
     }
 
     /// Asks for a signature's key.

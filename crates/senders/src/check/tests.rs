@@ -117,6 +117,34 @@ async fn a_signature_of_somebody_else_vouches_for_nobody() {
     }
 }
 
+/// One message that a provider signed for one of its users must not make notices to all the others.
+#[tokio::test]
+async fn a_signature_vouches_for_one_sender_only() {
+    let signing = Signing::ed25519();
+    let message = signing.sign("example.org", Relaxed, MESSAGE);
+    let mut zone = Zone::new(FAILING);
+    zone.add("key._domainkey.example.org", "TXT", &signing.record);
+    let (senders, _) = senders(zone);
+    let vouched = async |sender: &str, message: &str| {
+        let mut check = check(&senders, sender, false).unwrap();
+        check.content(message.as_bytes());
+        check.finish().await.vouched
+    };
+    assert_eq!(vouched("ada@example.org", &message).await, Vouched::Dkim);
+    for victim in ["bob@example.org", "ADA@example.org", "eve@bounces.example.org"] {
+        assert_eq!(vouched(victim, &message).await, Vouched::No, "{victim}");
+    }
+    assert_eq!(vouched("ada@example.org", &message).await, Vouched::Dkim, "for who was first it still does");
+    // The same signature, written otherwise.
+    let (head, tail) = message.split_once("b=").unwrap();
+    let (first, rest) = tail.split_at(4);
+    let folded = format!("{head}b={first}\r\n\t{rest}");
+    assert_eq!(vouched("bob@example.org", &folded).await, Vouched::No);
+    assert_eq!(vouched("ada@example.org", &folded).await, Vouched::Dkim);
+    let another = signing.sign("example.org", Relaxed, &MESSAGE.replace("Hello", "Hallo"));
+    assert_eq!(vouched("bob@example.org", &another).await, Vouched::Dkim);
+}
+
 // [6376-6.1.1] [6376-5.4] [6376-8.2] [6376-3.5-i] [6376-3.5-x] [8301-3.1]
 #[tokio::test]
 async fn a_signature_that_proves_too_little_does_not_vouch() {

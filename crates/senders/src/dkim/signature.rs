@@ -71,6 +71,11 @@ impl Signature {
         format!("{}._domainkey.{}", self.selector, self.domain)
     }
 
+    /// What it signs with, decoded: the same however the field is written.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.parsed.b
+    }
+
     /// What to tell about it.
     pub(crate) fn finding(&self, result: DkimResult) -> DkimFinding {
         let (domain, selector) = (Some(self.domain.clone()), Some(self.selector.clone()));
