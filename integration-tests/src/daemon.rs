@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -30,14 +31,22 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// A port of loopback that nobody listens on now.
+/// A port that nobody uses now: never the same twice, and none that an outgoing connection may get meanwhile.
 ///
 /// # Panics
-/// When the system has no port left.
+/// When all are taken.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a listener has an address").port()
+    // Below what Linux gives to those who do not ask for a port; where in there, is left to the process.
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    let start = std::process::id().wrapping_mul(211);
+    (0..COUNT)
+        .map(|_| start.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)))
+        .filter_map(|number| u16::try_from(FIRST + number % COUNT).ok())
+        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
+        .expect("a port is free")
 }
 
 /// Where the daemon listens and where its primaries are.

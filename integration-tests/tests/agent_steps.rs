@@ -1,6 +1,6 @@
 //! Either side is killed (SIGKILL) at every step of the dialogue with the mail server behind the agent: at each line
 //! that this one hears, before it answers and right after. Nothing is lost, nothing changes, and a message comes twice
-//! only if its 250 was on its way.
+//! at most, if its 250 was on its way or not recorded yet.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -128,11 +128,13 @@ fn killed_at_every_step(kill_provider: bool) -> String {
             steps.taken.lock().expect("nobody panics").iter().map(|one| without_received(one)).collect();
         taken.sort();
         let all = taken.len();
+        // A disk that is slow to confirm leaves both unrecorded; one that came three times was delivered after it was.
+        let thrice = taken.chunk_by(|a, b| a == b).any(|same| same.len() > 2);
+        assert!(!thrice, "step {halt}: {all} came\n{}", provider.daemon.log());
         taken.dedup();
         let mut wanted = sent;
         wanted.sort();
         assert!(taken == wanted, "step {halt}: lost or changed");
-        assert!(all <= 3, "step {halt}: {all} came");
         doubled += all - 2;
     }
     // Greeting, EHLO, twice MAIL, RCPT, DATA and content, QUIT: before and after each answer.
