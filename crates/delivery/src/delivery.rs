@@ -50,6 +50,7 @@ pub struct DeliveryParts {
 /// Outbound delivery, running. Dropping it cuts everything off; [`shutdown`](Self::shutdown) is kinder.
 pub struct Delivery {
     stop: watch::Sender<Stop>,
+    reloads: watch::Sender<()>,
     book: Arc<PrimaryBook>,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
@@ -83,6 +84,7 @@ impl Delivery {
     pub fn start(parts: DeliveryParts) -> Self {
         let DeliveryParts { store, settings, lookup, carrier, requesters, witness, clock } = parts;
         let (stop, stopped) = watch::channel(Stop::Run);
+        let (reloads, reloaded) = watch::channel(());
         let (book, wanted) = PrimaryBook::new(settings.clone(), store.clone());
         let book_keeper = tokio::spawn(book.clone().keep(lookup.clone(), wanted));
         let requests = store.watch();
@@ -114,10 +116,12 @@ impl Delivery {
             returns: returns.clone(),
             clerk: clerk.clone(),
             stop: stopped,
+            reloads: reloaded,
         });
         let (door, calls) = mpsc::channel(TURNED_WAITING);
         Self {
             stop,
+            reloads,
             book,
             lookup: asked,
             settings: told,
@@ -188,8 +192,10 @@ impl Delivery {
         self.post_room.post(letter).await
     }
 
-    /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once. Drains that run keep what they started with.
+    /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once.
+    /// Drains of domains whose rules changed finish what is under way and begin anew; others keep what they started with.
     pub fn reloaded(&self) {
+        self.reloads.send_replace(());
         self.lookup.reload();
         self.book.reloaded();
         self.clerk.look_again();

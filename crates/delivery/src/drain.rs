@@ -2,9 +2,11 @@
 
 mod fleet;
 mod report;
+mod rules;
 mod turned;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -25,7 +27,7 @@ use crate::resolve::Lookup;
 use crate::returns::Returns;
 use crate::route::{self, Hop, NoRoute, Ourselves};
 use crate::settings::{DeliverySettings, DomainDelivery, Mode};
-use crate::unreached::Unreached;
+use crate::unreached::{Trying, Unreached};
 use crate::why::{LastFailure, WhyBook};
 
 use fleet::Fleet;
@@ -68,6 +70,8 @@ pub(crate) struct Context {
     pub(crate) returns: Returns,
     pub(crate) clerk: Clerk,
     pub(crate) stop: watch::Receiver<Stop>,
+    /// Told that the settings were replaced.
+    pub(crate) reloads: watch::Receiver<()>,
 }
 
 /// Drains a domain once. Returns a cause when somebody asked again and has not been served.
@@ -130,14 +134,7 @@ impl Drain<'_> {
         // An empty queue is no reason to knock at the primary's door.
         let ending = if owner.has_more().await {
             events::drain_started(&self.domain, self.cause);
-            let ending = tokio::select! {
-                ending = self.deliver(&owner) => ending,
-                // [2645-unreached] Nothing was taken up yet, so what is broken off is a connection at most.
-                () = trying.gave_way() => {
-                    owner.stop(Some(GAVE_WAY));
-                    Ending::Through
-                }
-            };
+            let ending = self.go(&owner, &trying).await;
             if let Ending::Unreached(trouble) = &ending {
                 owner.defer_head(&trouble.reply).await;
             }
@@ -159,7 +156,30 @@ impl Drain<'_> {
         let lease = lease?;
         let again = self.context.store.asked_again(&lease);
         self.context.end(lease, report).await;
-        again
+        let other_rules = tally.stopped.as_deref() == Some(rules::CHANGED);
+        again.or(other_rules.then_some(self.cause))
+    }
+
+    /// Delivers until nothing is left, or until somebody wants it to end.
+    async fn go(&self, owner: &FeedOwner, trying: &Trying) -> Ending {
+        let mut delivered = pin!(self.deliver(owner));
+        let mut changed = pin!(rules::changed(self.context, &self.domain, self.delivery));
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                ending = &mut delivered => return ending,
+                // [2645-unreached] Nothing was taken up yet, so what is broken off is a connection at most.
+                () = trying.gave_way() => {
+                    owner.stop(Some(GAVE_WAY));
+                    return Ending::Through;
+                }
+                // A drain may take days, and no connection is to be opened by rules that its owner took back.
+                () = &mut changed, if !stopped => {
+                    owner.stop(Some(rules::CHANGED));
+                    stopped = true;
+                }
+            }
+        }
     }
 
     async fn deliver(&self, owner: &FeedOwner) -> Ending {

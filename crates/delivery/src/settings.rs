@@ -1,4 +1,5 @@
-//! What delivery is told by the configuration. Replaced as a whole on reload; a drain keeps what it started with.
+//! What delivery is told by the configuration. Replaced as a whole on reload; a drain keeps what it started with, and ends
+//! where the rules of its domain change.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -10,6 +10,7 @@ mod housekeeping;
 mod notices;
 mod outcomes;
 mod real;
+mod reload;
 mod requester;
 mod returns;
 mod route;
