@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::notes;
 use super::shared::Shared;
+use super::{atomic, notes};
 use crate::error::StoreError;
 use crate::events;
 
@@ -19,7 +19,7 @@ impl Shared {
     /// The notes go first: a copy that was cut short is never one that lets mail go.
     fn copy_to(&self, dir: &Path) -> Result<u64, StoreError> {
         let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        atomic::make_dir(dir).map_err(failed)?;
         if std::fs::read_dir(dir).map_err(failed)?.next().is_some() {
             return Err(StoreError::Unavailable(format!("{} is not empty", dir.display())));
         }

@@ -8,6 +8,7 @@ use std::thread;
 
 use restante_types::QueueId;
 
+use super::atomic;
 use super::books::{Books, Condition};
 use super::checkpoint::{Checkpoint, Clean};
 use super::desk::Desk;
@@ -41,7 +42,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
 
 pub(super) fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError> {
     let data_dir = options.data_dir.clone();
-    fs::create_dir_all(&data_dir).map_err(io(&data_dir))?;
+    atomic::make_dir(&data_dir).map_err(io(&data_dir))?;
     let lock = DirLock::take(&data_dir).map_err(io(&data_dir.join("lock")))?;
     let lock = lock.ok_or_else(|| OpenError::InUse(data_dir.clone()))?;
     let notes = NotesFile::load(&data_dir)?;
