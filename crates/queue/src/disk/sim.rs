@@ -96,6 +96,8 @@ struct State {
     ops: u64,
     off_at: Option<u64>,
     faults: Vec<Fault>,
+    /// This kind of sync is confirmed and does nothing.
+    lies: Option<OpKind>,
     capacity: Option<u64>,
     punched: u64,
 }
@@ -220,6 +222,12 @@ impl SimDisk {
         self.lock().faults.push(Fault { kind, skip, times, errno });
     }
 
+    /// From now on, after losses of power too, this kind of sync is confirmed and does nothing: what a test of the loss
+    /// of power must find out.
+    pub(crate) fn lie(&self, kind: OpKind) {
+        self.lock().lies = Some(kind);
+    }
+
     /// Nothing fails any more.
     pub(crate) fn heal(&self) {
         self.lock().faults.clear();
@@ -304,6 +312,7 @@ impl SimDisk {
             names,
             dirs: state.dirs.clone(),
             next_inode: state.next_inode,
+            lies: state.lies,
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(found)) }
@@ -344,6 +353,9 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
         let begun = state.begin(OpKind::Sync);
+        if begun.is_ok() && state.lies == Some(OpKind::Sync) {
+            return Ok(());
+        }
         let inode = state.inodes.get_mut(&self.inode).unwrap();
         match begun {
             Ok(false) => {
@@ -447,6 +459,9 @@ impl Disk for SimDisk {
         let mut state = self.lock();
         if state.begin(OpKind::SyncDir)? {
             return Err(off());
+        }
+        if state.lies == Some(OpKind::SyncDir) {
+            return Ok(());
         }
         let (done, left) = std::mem::take(&mut state.pending_names)
             .into_iter()

@@ -34,9 +34,8 @@ fn live(log: &mut Bench, model: &mut Model, sim: &SimDisk, rng: &mut StdRng) {
     }
 }
 
-fn run(seed: u64, runtime: &Arc<Runtime>) {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let (mut sim, mut model) = (SimDisk::default(), Model::default());
+fn run(seed: u64, mut sim: SimDisk, runtime: &Arc<Runtime>) {
+    let (mut rng, mut model) = (StdRng::seed_from_u64(seed), Model::default());
     for life in 0..4 {
         sim.power_off_at(rng.random_range(1..120));
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
@@ -58,6 +57,26 @@ fn run(seed: u64, runtime: &Arc<Runtime>) {
     }
 }
 
+fn guarded(run: impl FnOnce()) -> std::thread::Result<()> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+}
+
+/// The control: a log that does not sync its octets, or its names, does not pass.
+#[test]
+fn a_sync_that_does_nothing_is_found_out() {
+    let runtime = Arc::new(runtime());
+    for kind in [OpKind::Sync, OpKind::SyncDir] {
+        let caught = (0..20).filter(|seed| {
+            let sim = SimDisk::default();
+            sim.lie(kind);
+            guarded(|| run(*seed, sim, &runtime)).is_err()
+        });
+        let caught = caught.count();
+        eprintln!("without {kind:?}: found out by {caught} of 20 seeds");
+        assert!(caught >= 5, "{kind:?}: {caught}");
+    }
+}
+
 /// [5321-4.2.5]
 #[test]
 fn every_receipt_outlives_the_loss_of_power() {
@@ -67,7 +86,7 @@ fn every_receipt_outlives_the_loss_of_power() {
         None => FOUND.into_iter().chain(0..number("RESTANTE_SEEDS").unwrap_or(SEEDS)).collect(),
     };
     for seed in seeds {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &runtime)));
+        let result = guarded(|| run(seed, SimDisk::default(), &runtime));
         if let Err(panic) = result {
             eprintln!("again with RESTANTE_SEED={seed}");
             std::panic::resume_unwind(panic);
