@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::daemon::free_port;
@@ -89,6 +91,7 @@ impl Postfix {
     }
 
     fn up(self) -> Self {
+        room_for_logging();
         let port = self.port;
         let postfix = self;
         let status = postfix.control("start");
@@ -188,9 +191,36 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a directory of our own");
 }
 
+/// Before its process that logs reads, Postfix's others wait for it, and it for itself, once the socket between them is
+/// full; the kernel's ten lines are soon there. Where systemd runs, it made room for 512 of them at boot.
+fn room_for_logging() {
+    const ROOM: u32 = 512;
+    // Of this namespace alone; without the right to change it, Postfix cannot be run either.
+    let file = "/proc/sys/net/unix/max_dgram_qlen";
+    let room = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    if room.is_some_and(|room: u32| room < ROOM) {
+        let _ = std::fs::write(file, ROOM.to_string());
+    }
+}
+
+impl Postfix {
+    /// Its master, while that runs in our own queue directory.
+    fn master(&self) -> Option<Pid> {
+        let queue = self.dir.path().join("queue");
+        let pid: i32 = std::fs::read_to_string(queue.join("pid/master.pid")).ok()?.trim().parse().ok()?;
+        let there = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        (there == queue).then(|| Pid::from_raw(pid))
+    }
+}
+
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = self.control("abort");
-        eventually(Duration::from_secs(10), || !self.control("status"));
+        // Not by `postfix abort`, which logs: it would wait for ever where the one that logs is stuck.
+        let Some(master) = self.master() else { return };
+        let _ = killpg(master, Signal::SIGTERM);
+        if !eventually(Duration::from_secs(3), || self.master().is_none()) {
+            let _ = killpg(master, Signal::SIGKILL);
+            eventually(Duration::from_secs(3), || self.master().is_none());
+        }
     }
 }
