@@ -22,12 +22,14 @@ pub(crate) fn forward_path(input: &str) -> IResult<&str, ForwardPath> {
 }
 
 /// `Path = "<" [ A-d-l ":" ] Mailbox ">"`; [5321-c] the source route is read and dropped. The limit of
-/// RFC 5321 4.5.3.1.3 counts the path without its route.
+/// RFC 5321 4.5.3.1.3 counts the path without its route, and holds for it as it came and as it will be sent on: quoted,
+/// or with an A-label, it may be longer.
 fn path(input: &str) -> IResult<&str, Mailbox> {
     let route = terminated(separated_list1(char(','), preceded(char('@'), name)), char(':'));
     let (input, _) = (char('<'), opt(route)).parse(input)?;
     let (rest, mailbox) = terminated(mailbox, char('>')).parse(input)?;
-    if 1 + input.len() - rest.len() > MAX_PATH {
+    let (came, sent) = (1 + input.len() - rest.len(), 2 + mailbox.to_string().len());
+    if came.max(sent) > MAX_PATH {
         return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::TooLarge)));
     }
     Ok((rest, mailbox))
@@ -153,6 +155,24 @@ mod tests {
         }
         let longest = format!("<a@{}aexample.org>", "a.".repeat(120));
         assert!(forward(&longest).is_some());
+    }
+
+    #[test]
+    fn what_would_be_too_long_when_it_is_sent_on_is_refused() {
+        for (text, fits) in [
+            // Quoted it is two octets longer.
+            (format!("<{}.@example.org>", "a".repeat(239)), true),
+            (format!("<{}.@example.org>", "a".repeat(240)), false),
+            (format!("<{}@example.org>", "a".repeat(242)), true),
+            // xn--tda
+            (format!("<a@{}>", "ü.".repeat(30) + "example"), true),
+            (format!("<a@{}>", "ü.".repeat(31) + "example"), false),
+        ] {
+            let path = forward(&text);
+            assert_eq!(path.is_some(), fits, "{text}");
+            let Some(ForwardPath::Mailbox(mailbox)) = path else { continue };
+            assert!(forward(&format!("<{mailbox}>")).is_some(), "{mailbox}");
+        }
     }
 
     proptest! {
