@@ -3,7 +3,6 @@
 //!
 //! `RESTANTE_NETWORK_SECONDS` says how long the weather is bad (20), `RESTANTE_SEED` what it follows from.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -38,7 +37,7 @@ fn whatever_the_network_does_nothing_is_lost_and_every_double_has_its_reason() {
     });
     scene.finish(Duration::from_secs(60));
     let (connections, faults) = scene.connections();
-    let account = scene.account(BTreeSet::new());
+    let account = scene.account();
     println!("seed {seed}, {length:?} of bad weather\n{}\n{account}", scene.told());
     account.assert_right();
     assert_eq!(account.held, 0, "{account}");

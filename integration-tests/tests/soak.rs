@@ -4,8 +4,7 @@
 //!
 //! `integration-tests/soak/run MINUTES` runs it; `RESTANTE_SOAK_SECONDS` (25) and `RESTANTE_SEED` say the same.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -133,11 +132,7 @@ impl Operator<'_> {
     }
 
     fn kill(&mut self) {
-        let mut provider = self.scene.provider();
-        self.scene.kills.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-        provider.daemon.kill();
-        provider.daemon.run();
-        drop(provider);
+        self.scene.kill();
         self.count("kill -9");
     }
 }
@@ -202,14 +197,19 @@ fn everything_at_once_and_every_message_accounted_for() {
     let (done, failed) = (BTreeMap::new(), BTreeMap::new());
     let mut operator =
         Operator { scene: &scene, random: Random::new(seed), done, failed, copies, generation: 0 };
+    let began = Instant::now();
     let seen = storm(&scene, length, &mut operator, seed);
+    let ended = began.elapsed();
     for domain in ["example.org", "example.com"] {
         operator.command("release", &["release", domain]);
     }
     scene.finish(Duration::from_secs(120));
-    let deleted = deleted(&scene);
-    let account = scene.account(deleted);
-    println!("seed {seed}, {length:?}\n{}", scene.told());
+    let account = scene.account();
+    println!(
+        "seed {seed}, {length:?}; the last of it ended after {ended:.1?}, everything was drained after {:.1?}\n{}",
+        began.elapsed(),
+        scene.told()
+    );
     println!("operator: {:?}; refused or interrupted: {:?}\n{account}", operator.done, operator.failed);
     account.assert_right();
     assert_eq!(account.held, 0, "{account}");
@@ -228,10 +228,4 @@ fn everything_at_once_and_every_message_accounted_for() {
         String::from_utf8_lossy(&verified.stdout).lines().last().unwrap_or_default()
     );
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-}
-
-/// What the operator deleted and did not restore.
-fn deleted(scene: &Scene) -> BTreeSet<String> {
-    let entries = scene.provider().daemon.json(&["list", "--state", "deleted"]);
-    entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
 }

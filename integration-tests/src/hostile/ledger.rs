@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::said::{Entry, Said};
 use super::{Arrival, Attempt, Letter};
 
 /// What was said to us and not yet recorded when a process was killed comes again; recording takes milliseconds, and
@@ -52,6 +53,8 @@ pub struct Account {
     pub doubled_replayed: usize,
     /// Recipients that got nothing, and nobody said so.
     pub lost: Vec<String>,
+    /// Ids of what is lost, or came again without a reason.
+    pub suspects: BTreeSet<String>,
     /// Copies that came again without any reason.
     pub doubled_wrongly: Vec<String>,
     /// What arrived and is not what was sent.
@@ -63,16 +66,38 @@ pub struct Account {
 /// What the server says is left, and what was done to it.
 #[derive(Debug, Default)]
 pub struct Circumstances {
-    /// Ids that `list` shows.
-    pub held: BTreeSet<String>,
-    /// Ids that the operator deleted.
-    pub deleted: BTreeSet<String>,
-    /// Ids that the server's log names as accepted.
-    pub logged: BTreeSet<String>,
-    /// When it was killed.
+    /// What `list` shows.
+    pub held: BTreeSet<Entry>,
+    /// What the operator deleted.
+    pub deleted: BTreeSet<Entry>,
+    /// What its log says.
+    pub said: Said,
+    /// When it was dead after having been killed.
     pub kills: Vec<Instant>,
     /// Repeated connections to it.
     pub replays: usize,
+}
+
+impl Circumstances {
+    /// Whether the message, or the notice that tells of its failure, is one of these.
+    fn is_among(&self, entries: &BTreeSet<Entry>, id: &str, recipient: &str) -> bool {
+        let domain = recipient.rsplit('@').next().unwrap_or_default();
+        if entries.contains(&(id.to_owned(), domain.to_owned())) {
+            return true;
+        }
+        let failed = self.said.failed.contains(&(id.to_owned(), recipient.to_owned()));
+        let notices = self.said.notices.get(id).filter(|_| failed);
+        notices.is_some_and(|notices| entries.iter().any(|(id, _)| notices.contains(id)))
+    }
+
+    /// Whether the server was killed before it can have recorded what arrived: on a connection that it had when it was
+    /// killed, and so late.
+    fn explain(&self, arrival: &Arrival) -> bool {
+        self.kills.iter().any(|kill| {
+            let open = arrival.passage.as_ref().is_none_or(|passage| passage.began <= *kill);
+            open && arrival.at + UNRECORDED >= *kill
+        })
+    }
 }
 
 impl Ledger {
@@ -120,24 +145,27 @@ impl Ledger {
             };
             account.accepted_unheard += ids.len() - entry.ids.len();
             extra += ids.len().saturating_sub(entry.ended);
+            let what = format!("sample {seed}");
             for (id, recipient) in ids.iter().flat_map(|id| entry.recipients.iter().map(move |to| (id, to))) {
-                account.enter(*seed, id, recipient, &copies, circumstances);
+                account.enter(&what, id, recipient, &copies, circumstances);
             }
         }
         account.unexplained_ids = extra.saturating_sub(circumstances.replays);
-        let known: BTreeSet<String> = ids.into_values().flatten().collect();
-        for id in circumstances.logged.iter().filter(|id| !known.contains(*id)) {
-            let seen = copies.about.contains(id) || copies.notices.contains(id);
-            let kept = circumstances.held.contains(id) || circumstances.deleted.contains(id);
-            if !seen && !kept {
-                account.lost.push(format!("{id}, accepted and unheard"));
+        // What was taken and never arrived as mail is known from the log alone.
+        for (id, recipients) in &circumstances.said.accepted {
+            if !ids.values().any(|known| known.contains(id)) {
+                account.accepted_unheard += 1;
+                for recipient in recipients {
+                    account.enter("unheard", id, recipient, &copies, circumstances);
+                }
             }
         }
         for (what, notices) in copies.reported.iter().filter(|(_, notices)| notices.len() > 1) {
+            account.suspects.insert(what.0.clone());
             account.doubled_wrongly.push(format!("{what:?} reported by {notices:?}"));
         }
-        for again in copies.by_recipient.values() {
-            account.doubles(again, circumstances);
+        for ((id, _), again) in &copies.by_recipient {
+            account.doubles(id, again, circumstances);
         }
         account
     }
@@ -148,9 +176,6 @@ impl Ledger {
 struct Copies<'a> {
     by_recipient: BTreeMap<(String, String), Vec<&'a Arrival>>,
     seeds: BTreeMap<(String, String), usize>,
-    /// Ids of notices, and of the messages that they are about.
-    notices: BTreeSet<String>,
-    about: BTreeSet<String>,
     /// The ids of the notices about a message and its recipient.
     reported: BTreeMap<(String, String), BTreeSet<String>>,
 }
@@ -170,8 +195,6 @@ impl<'a> Copies<'a> {
                     id
                 }
                 Letter::Notice { about, id, recipient } => {
-                    copies.notices.insert(id.clone());
-                    copies.about.insert(about.clone());
                     let told = copies.reported.entry((about.clone(), recipient.clone())).or_default();
                     told.insert(id.clone());
                     id
@@ -190,30 +213,24 @@ impl<'a> Copies<'a> {
 }
 
 impl Account {
-    fn enter(
-        &mut self,
-        seed: usize,
-        id: &String,
-        recipient: &String,
-        copies: &Copies<'_>,
-        told: &Circumstances,
-    ) {
-        let key = (id.clone(), recipient.clone());
+    fn enter(&mut self, what: &str, id: &str, recipient: &str, copies: &Copies<'_>, told: &Circumstances) {
+        let key = (id.to_owned(), recipient.to_owned());
         if copies.by_recipient.contains_key(&key) {
             self.delivered += 1;
         } else if copies.reported.contains_key(&key) {
             self.reported += 1;
-        } else if told.deleted.contains(id) {
+        } else if told.is_among(&told.deleted, id, recipient) {
             self.deleted += 1;
-        } else if told.held.contains(id) {
+        } else if told.is_among(&told.held, id, recipient) {
             self.held += 1;
         } else {
-            self.lost.push(format!("{seed} to {recipient} ({id})"));
+            self.suspects.insert(id.to_owned());
+            self.lost.push(format!("{what} to {recipient} ({id})"));
         }
     }
 
     /// Every copy but the last one needs a reason why there was one more.
-    fn doubles(&mut self, copies: &[&Arrival], told: &Circumstances) {
+    fn doubles(&mut self, id: &str, copies: &[&Arrival], told: &Circumstances) {
         // Of copies at nearly the same time on connections that were said twice any may be the one too many.
         let (repeated, mut heard): (Vec<&Arrival>, Vec<&Arrival>) = copies
             .iter()
@@ -223,16 +240,14 @@ impl Account {
         heard.sort_by_key(|arrival| arrival.at);
         let Some((_, before)) = heard.split_last() else { return };
         for arrival in before {
-            let killed = |kill: &&Instant| {
-                kill.checked_duration_since(arrival.at).is_some_and(|span| span < UNRECORDED)
-            };
             if !arrival.was_heard() {
                 self.doubled_unheard += 1;
-            } else if told.kills.iter().any(|kill| killed(&kill)) {
+            } else if told.explain(arrival) {
                 self.doubled_killed += 1;
             } else if arrival.was_reset_behind() {
                 self.doubled_reset += 1;
             } else {
+                self.suspects.insert(id.to_owned());
                 self.doubled_wrongly.push(format!("{:?} over {:?}", arrival.letter, arrival.passage));
             }
         }

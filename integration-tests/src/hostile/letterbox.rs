@@ -102,13 +102,13 @@ impl Arrival {
     }
 }
 
-/// Where the connections that come to a letterbox come through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
-    /// The proxy lies before us: a connection's passage is known by its address.
-    Proxied,
-    /// Somebody collects for us through the proxy, one at a time, and what passes there cannot be read.
-    Collected,
+/// Over what a session's mail comes.
+#[derive(Debug, Clone)]
+enum Way {
+    /// A connection through a proxy, and the direction of our answers in it.
+    Proxied(Option<Arc<Passage>>, Direction),
+    /// The connection that an agent has through this proxy, one at a time; what passes there cannot be read.
+    Collected(Arc<Proxy>),
 }
 
 #[derive(Debug, Default)]
@@ -152,16 +152,20 @@ impl Letterbox {
     /// Opens a port for a proxy to pass on to; `proxy` tells that proxy once it is known.
     #[must_use]
     pub fn open(&self, proxy: Arc<Mutex<Option<Arc<Proxy>>>>) -> u16 {
-        self.listen(proxy, Door::Proxied)
+        self.listen(move |peer| {
+            let proxy = proxy.lock().unwrap_or_else(PoisonError::into_inner);
+            Way::Proxied(proxy.as_ref().and_then(|proxy| proxy.passage(peer)), Direction::Down)
+        })
     }
 
-    /// Opens a port for an agent that collects through `proxy`, one call at a time.
+    /// Opens a port for an agent that collects through `proxy`, one call at a time. It is here before it calls, so that
+    /// its call is looked for only when mail has come.
     #[must_use]
     pub fn open_for_agent(&self, proxy: Arc<Proxy>) -> u16 {
-        self.listen(Arc::new(Mutex::new(Some(proxy))), Door::Collected)
+        self.listen(move |_| Way::Collected(Arc::clone(&proxy)))
     }
 
-    fn listen(&self, proxy: Arc<Mutex<Option<Arc<Proxy>>>>, door: Door) -> u16 {
+    fn listen(&self, way: impl Fn(SocketAddr) -> Way + Send + 'static) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
         let letterbox = self.clone();
@@ -170,23 +174,12 @@ impl Letterbox {
                 if letterbox.shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (letterbox, proxy) = (letterbox.clone(), Arc::clone(&proxy));
+                let Ok(peer) = stream.peer_addr() else { continue };
+                let (letterbox, way) = (letterbox.clone(), way(peer));
                 std::thread::spawn(move || {
-                    let proxy = proxy.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    let peer = stream.peer_addr().ok();
-                    let passage = proxy.and_then(|proxy| match door {
-                        Door::Proxied => peer.and_then(|peer| proxy.passage(peer)),
-                        Door::Collected => proxy.latest(),
-                    });
-                    let visible = door == Door::Proxied;
-                    // How it ends is the network's business.
                     let talk = Talk { stream: BufReader::new(stream), said: 0 };
-                    let _ = letterbox.serve(
-                        talk,
-                        number,
-                        passage.map(|passage| (passage, Direction::Down)),
-                        visible,
-                    );
+                    // How it ends is the network's business.
+                    let _ = letterbox.serve(talk, number, way);
                 });
             }
         });
@@ -198,27 +191,13 @@ impl Letterbox {
         self.shared.stop.store(true, Ordering::SeqCst);
     }
 
-    fn serve(
-        &self,
-        talk: Talk,
-        number: u64,
-        passage: Option<(Arc<Passage>, Direction)>,
-        visible: bool,
-    ) -> std::io::Result<()> {
+    fn serve(&self, talk: Talk, number: u64, way: Way) -> std::io::Result<()> {
         talk.stream.get_ref().set_read_timeout(Some(PATIENCE))?;
         talk.stream.get_ref().set_write_timeout(Some(PATIENCE))?;
         talk.stream.get_ref().set_nodelay(true)?;
         let random = Random::new(number);
-        Session {
-            letterbox: self,
-            talk,
-            passage,
-            visible,
-            random,
-            recipients: Vec::new(),
-            chunks: Vec::new(),
-        }
-        .run()
+        let (recipients, chunks) = (Vec::new(), Vec::new());
+        Session { letterbox: self, talk, way, random, recipients, chunks }.run()
     }
 }
 
@@ -287,9 +266,9 @@ impl Collector<'_> {
         talk.say(&format!("ATRN {domain}"))?;
         let reply = talk.reply()?;
         if reply.starts_with("250") {
-            let passage = self.proxy.passage(ours).map(|passage| (passage, Direction::Up));
             // Roles are reversed; how it ends is the network's business.
-            let _ = self.letterbox.serve(talk, number, passage, true);
+            let way = Way::Proxied(self.proxy.passage(ours), Direction::Up);
+            let _ = self.letterbox.serve(talk, number, way);
         }
         Ok(reply)
     }
@@ -308,8 +287,7 @@ impl Collector<'_> {
 struct Session<'a> {
     letterbox: &'a Letterbox,
     talk: Talk,
-    passage: Option<(Arc<Passage>, Direction)>,
-    visible: bool,
+    way: Way,
     random: Random,
     recipients: Vec<String>,
     chunks: Vec<u8>,
@@ -394,14 +372,14 @@ impl Session<'_> {
     fn taken(&mut self, content: &[u8]) -> std::io::Result<()> {
         let answer = "250 2.0.0 taken";
         let end = self.talk.said + answer.len() as u64 + 2;
-        let (passage, answers) = match &self.passage {
-            Some((passage, direction)) => (Some(Arc::clone(passage)), *direction),
-            None => (None, Direction::Down),
+        let (passage, answers, told) = match &self.way {
+            Way::Proxied(passage, answers) => (passage.clone(), *answers, end),
+            Way::Collected(proxy) => (proxy.latest(), Direction::Up, 0),
         };
         let arrival = Arrival {
             letter: Letter::read(content),
             recipients: std::mem::take(&mut self.recipients),
-            told: if self.visible { end } else { 0 },
+            told,
             passage,
             answers,
             at: Instant::now(),

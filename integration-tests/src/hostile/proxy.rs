@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::Random;
+use super::{Direction, Passage, Random};
 
 /// Octets of a dialogue that is kept to be said again.
 const REMEMBERED: usize = 128 * 1024;
@@ -29,15 +29,6 @@ pub struct Weather {
     pub faulty: u64,
     /// Of a hundred connections, so many are repeated.
     pub replayed: u64,
-}
-
-/// From whoever connected to whoever listens, or back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server.
-    Up,
-    /// From the server to the client.
-    Down,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,52 +58,6 @@ struct Pace {
     delay: Duration,
     /// What comes within this time is joined.
     join: Duration,
-}
-
-/// One connection through the proxy.
-#[derive(Debug)]
-pub struct Passage {
-    /// Octets passed on from client to server.
-    up: AtomicU64,
-    /// Octets passed on from server to client.
-    down: AtomicU64,
-    cut: AtomicBool,
-    reset: AtomicBool,
-    /// Whether it is a dialogue said again, whose answers nobody hears.
-    pub replay: bool,
-}
-
-impl Passage {
-    fn new(replay: bool) -> Arc<Self> {
-        let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (cut, reset) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { up, down, cut, reset, replay })
-    }
-
-    const fn count(&self, direction: Direction) -> &AtomicU64 {
-        match direction {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        }
-    }
-
-    /// Octets that were passed on in this direction.
-    #[must_use]
-    pub fn passed(&self, direction: Direction) -> u64 {
-        self.count(direction).load(Ordering::SeqCst)
-    }
-
-    /// Whether the proxy ended it.
-    #[must_use]
-    pub fn was_cut(&self) -> bool {
-        self.cut.load(Ordering::SeqCst)
-    }
-
-    /// Whether the proxy ended it by RST, which may overtake what was passed on before.
-    #[must_use]
-    pub fn was_reset(&self) -> bool {
-        self.reset.load(Ordering::SeqCst)
-    }
 }
 
 /// What happened to the connections so far.
@@ -340,7 +285,7 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
     let server = if closed { None } else { shared.connect(&passage).await };
     let Some(mut server) = server else {
         shared.counts.refused.fetch_add(1, Ordering::SeqCst);
-        passage.cut.store(true, Ordering::SeqCst);
+        passage.cut(false);
         let _ = client.set_zero_linger();
         return;
     };
@@ -359,8 +304,7 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
         )
     };
     if let Err(Cut { reset }) = end {
-        passage.cut.store(true, Ordering::SeqCst);
-        passage.reset.store(reset, Ordering::SeqCst);
+        passage.cut(reset);
         finish(client, server, reset).await;
     }
     let memory = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -499,7 +443,7 @@ impl Pump<'_> {
         while !rest.is_empty() {
             match to.write(rest).await {
                 Ok(count @ 1..) => {
-                    self.passage.count(self.direction).fetch_add(count as u64, Ordering::SeqCst);
+                    self.passage.pass(self.direction, count as u64);
                     rest = &rest[count..];
                 }
                 _ => return Err(Cut { reset: true }),

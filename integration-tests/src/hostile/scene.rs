@@ -1,18 +1,22 @@
 //! A daemon with everybody around it, a bad network between all of them, and the books of what was sent.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::said::{Said, entries, lines_about};
 use super::{
     Account, Attempt, Circumstances, Collector, Ledger, Letterbox, Manner, Proxy, Random, Sender, Weather,
     request,
 };
 use crate::{Agent, DaemonOptions, Provider, eventually};
 
+/// Messages whose way is shown when it was wrong.
+const SUSPECTS: usize = 5;
 /// Attempts in bad weather; what is left is sent when it is calm again.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: u32 = 6;
+/// Before the next attempt, times the number of attempts so far.
+const BACK_OFF: Duration = Duration::from_millis(50);
 /// The sender of everything is at a domain that we hold, so that notices arrive here too.
 const SENDER: &str = "a@example.com";
 
@@ -55,8 +59,7 @@ pub struct Scene {
     agent: Agent,
     next: AtomicUsize,
     unsent: Mutex<Vec<usize>>,
-    /// Times at which the daemon was killed.
-    pub kills: Mutex<Vec<Instant>>,
+    kills: Mutex<Vec<Instant>>,
     requests: AtomicUsize,
     collections: AtomicUsize,
 }
@@ -157,11 +160,28 @@ impl Scene {
         let mut random = Random::new(seed);
         while !stop.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            let taken = (0..ATTEMPTS).any(|_| self.attempt(number, Manner::any(&mut random)));
+            let taken = (1..=ATTEMPTS).any(|count| {
+                let taken = self.attempt(number, Manner::any(&mut random));
+                if !taken {
+                    std::thread::sleep(BACK_OFF * count);
+                }
+                taken
+            });
             if !taken {
                 self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             }
         }
+    }
+
+    /// Kills the daemon, and notes when it was dead.
+    ///
+    /// # Panics
+    /// When it does not come up again.
+    pub fn kill(&self) {
+        let mut provider = self.provider();
+        provider.daemon.kill();
+        self.kills.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        provider.daemon.run();
     }
 
     fn attempt(&self, number: usize, manner: Manner) -> bool {
@@ -231,17 +251,25 @@ impl Scene {
         assert!(empty, "{} entries are left, one of them {:?}", left.len(), left.first());
     }
 
-    /// What is to be said of the books, with what the server's log and list say.
+    /// What is to be said of the books, with what the server's log and lists say.
     #[must_use]
-    pub fn account(&self, deleted: BTreeSet<String>) -> Account {
+    pub fn account(&self) -> Account {
         let provider = self.provider();
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let held = provider.daemon.json(&["list"]).iter().map(|entry| text(&entry["id"])).collect();
-        let logged = logged(&provider.daemon.log());
-        assert!(!logged.is_empty(), "the log names no accepted message");
-        let kills = self.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let circumstances = Circumstances { held, deleted, logged, kills, replays: self.intake.replays() };
-        self.ledger.account(&self.letterbox.arrivals(), &circumstances)
+        let log = provider.daemon.log();
+        let said = Said::read(&log);
+        assert!(!said.accepted.is_empty(), "the log names no accepted message");
+        let circumstances = Circumstances {
+            held: entries(&provider.daemon.json(&["list"])),
+            deleted: entries(&provider.daemon.json(&["list", "--state", "deleted"])),
+            said,
+            kills: self.kills.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            replays: self.intake.replays(),
+        };
+        let account = self.ledger.account(&self.letterbox.arrivals(), &circumstances);
+        for id in account.suspects.iter().take(SUSPECTS) {
+            eprintln!("{id}:\n{}", lines_about(&log, id));
+        }
+        account
     }
 
     /// What went on, one line for each of the proxies, and one for those who asked.
@@ -257,11 +285,4 @@ impl Scene {
         ));
         lines.join("\n")
     }
-}
-
-/// Ids that the log names as accepted.
-fn logged(log: &str) -> BTreeSet<String> {
-    let accepted = log.lines().filter(|line| line.contains("\"event\":\"accepted\""));
-    let id = |line: &str| Some(line.split_once("\"id\":\"")?.1.split_once('"')?.0.to_owned());
-    accepted.filter_map(id).collect()
 }
