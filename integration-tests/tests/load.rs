@@ -327,7 +327,10 @@ fn the_odmr_port_under_siege() {
     );
     let refused: usize =
         tried.iter().filter(|(reply, _)| reply.starts_with("535")).map(|(_, count)| count).sum();
-    assert!(refused >= 100, "{tried:?}");
+    // Each of the 800 is answered; ten are looked at, however many connections the network has.
+    let later: usize =
+        tried.iter().filter(|(reply, _)| reply.starts_with("454")).map(|(_, count)| count).sum();
+    assert_eq!((refused, later), (10, 790), "{tried:?}");
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(letter.count(), sent.len() + 30);
     let after = used(daemon);
