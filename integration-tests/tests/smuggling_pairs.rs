@@ -3,6 +3,9 @@
 //!
 //! What is sent carries a whole transaction behind what may be taken for the end of the content. Between the two stands
 //! every pair of line ends, by DATA and by BDAT. Whatever was acknowledged as one message arrives as one.
+//!
+//! `RESTANTE_SMUGGLING=full` sends every case to an Exim that takes BDAT too; otherwise each fifth one, because Exim is
+//! slow and content that is announced by its length has no end that could be forged.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -55,10 +58,10 @@ fn content(number: usize, before: &[u8], dot: &[u8], after: &[u8]) -> Vec<u8> {
     [outer.as_bytes(), before, dot, after, stowaway.as_bytes()].concat()
 }
 
-/// Sends one case; the acknowledgements that came. Where the pair is the end of the content, what follows are commands,
+/// Sends one case, which must be acknowledged once. Where the pair is the end of the content, what follows are commands,
 /// and the second message is one that the client asked for: that is no smuggling, and such pairs are left out by
 /// [`cases`].
-fn send(client: &mut Client, way: Way, content: &[u8]) -> usize {
+fn send(client: &mut Client, way: Way, content: &[u8]) {
     client.expect("MAIL FROM:<a@sender.example>", "250");
     client.expect("RCPT TO:<b@example.org>", "250");
     match way {
@@ -73,7 +76,6 @@ fn send(client: &mut Client, way: Way, content: &[u8]) -> usize {
     assert!(reply.starts_with("250 2.0.0 queued"), "{way:?} {:?}: {reply}", String::from_utf8_lossy(content));
     // What stands behind an end would be answered too.
     client.expect("NOOP", "250");
-    1
 }
 
 /// Every pair with every dot, each way, but for the one that ends DATA.
@@ -97,17 +99,20 @@ fn cases() -> Vec<(Way, Vec<u8>)> {
     all
 }
 
-/// Everything through the daemon; what arrived, by subject.
-fn through(daemon: &Daemon, arrived: impl Fn() -> Vec<Vec<u8>>) -> (usize, BTreeMap<String, usize>) {
-    let mut acknowledged = 0;
-    let all = cases();
+/// What was acknowledged, by subject, and what arrived.
+struct Judged {
+    sent: BTreeMap<String, usize>,
+    arrived: BTreeMap<String, usize>,
+}
+
+/// Each of `all` through the daemon.
+fn through(daemon: &Daemon, all: &[(Way, Vec<u8>)], arrived: impl Fn() -> Vec<Vec<u8>>) -> Judged {
     for some in all.chunks(100) {
         let mut client = connect(daemon.ports().smtp);
         client.expect("EHLO client.example", "250");
-        acknowledged += some.iter().map(|(way, content)| send(&mut client, *way, content)).sum::<usize>();
+        some.iter().for_each(|(way, content)| send(&mut client, *way, content));
     }
-    assert_eq!(acknowledged, all.len());
-    assert_eq!(daemon.waiting("example.org"), acknowledged as u64, "the intake made more or fewer of them");
+    assert_eq!(daemon.waiting("example.org"), all.len() as u64, "the intake made more or fewer of them");
     assert!(daemon.json(&["list", "--to", "evil@example.org"]).is_empty(), "a stowaway is on board");
     connect(daemon.ports().smtp).expect("ETRN example.org", "253");
     assert!(
@@ -116,33 +121,37 @@ fn through(daemon: &Daemon, arrived: impl Fn() -> Vec<Vec<u8>>) -> (usize, BTree
         daemon.waiting("example.org")
     );
     assert!(daemon.json(&["list"]).is_empty(), "something was refused");
-    eventually(LONG, || arrived().len() >= acknowledged);
+    eventually(LONG, || arrived().len() >= all.len());
     // One more would come right behind.
     std::thread::sleep(Duration::from_secs(2));
+    let sent = subjects(all.iter().map(|(_, content)| content.clone()));
+    Judged { sent, arrived: subjects(arrived().into_iter()) }
+}
+
+fn subjects(messages: impl Iterator<Item = Vec<u8>>) -> BTreeMap<String, usize> {
     let mut subjects = BTreeMap::new();
-    for message in arrived() {
+    for message in messages {
         let text = String::from_utf8_lossy(&message).into_owned();
         let subject = text.lines().find(|line| line.starts_with("Subject: ")).unwrap_or_default();
         *subjects.entry(subject.trim_end().to_owned()).or_default() += 1;
     }
-    (acknowledged, subjects)
+    subjects
 }
 
 #[expect(clippy::print_stdout, reason = "each peer's account")]
-fn judged(peer: &str, acknowledged: usize, subjects: &BTreeMap<String, usize>) {
-    let stowaways: Vec<_> = subjects.keys().filter(|subject| subject.contains("stowaway")).collect();
-    let doubled = subjects.values().filter(|count| **count > 1).count();
+fn judged(peer: &str, Judged { sent, arrived }: &Judged) {
+    let stowaways: Vec<_> = arrived.keys().filter(|subject| subject.contains("stowaway")).collect();
+    let doubled = arrived.values().filter(|count| **count > 1).count();
+    let lost = sent.keys().filter(|subject| !arrived.contains_key(*subject)).count();
     println!(
-        "{peer}: {acknowledged} accepted, {} delivered, held 0, lost {}, doubled {doubled}, {} smuggled",
-        subjects.len(),
-        acknowledged.saturating_sub(subjects.len()),
+        "{peer}: {} accepted, {} delivered, held 0, lost {lost}, doubled {doubled}, {} smuggled",
+        sent.len(),
+        arrived.len(),
         stowaways.len()
     );
     assert!(stowaways.is_empty(), "{stowaways:?}");
-    for number in 0..acknowledged {
-        assert_eq!(subjects.get(&format!("Subject: outer {number}")), Some(&1), "case {number}");
-    }
-    assert_eq!(subjects.len(), acknowledged);
+    assert!(sent.len() > 150, "too few cases");
+    assert_eq!(sent, arrived);
 }
 
 fn read(files: &[std::path::PathBuf]) -> Vec<Vec<u8>> {
@@ -157,8 +166,7 @@ fn nothing_is_smuggled_into_a_real_postfix() {
     let daemon = Daemon::start(&DaemonOptions::default());
     // The most gullible that it can be told to be; older ones do not know this and are.
     let postfix = Postfix::start_with(daemon.ports().org, &["smtpd_forbid_bare_newline = no"]);
-    let (acknowledged, subjects) = through(&daemon, || read(&postfix.mailbox()));
-    judged("Postfix", acknowledged, &subjects);
+    judged("Postfix", &through(&daemon, &cases(), || read(&postfix.mailbox())));
 }
 
 #[test]
@@ -169,21 +177,30 @@ fn nothing_is_smuggled_into_a_real_postfix_by_data() {
     let daemon = Daemon::start(&DaemonOptions::default());
     let lines = ["smtpd_forbid_bare_newline = no", "smtpd_discard_ehlo_keywords = chunking"];
     let postfix = Postfix::start_with(daemon.ports().org, &lines);
-    let (acknowledged, subjects) = through(&daemon, || read(&postfix.mailbox()));
-    judged("Postfix by DATA", acknowledged, &subjects);
+    judged("Postfix by DATA", &through(&daemon, &cases(), || read(&postfix.mailbox())));
+}
+
+/// As it comes from the package, but for CHUNKING where that is to be left out.
+fn into_exim(test: &str, name: &str, main: &str, all: &[(Way, Vec<u8>)]) {
+    if !have(test, &[Peer::Exim]) {
+        return;
+    }
+    let daemon = Daemon::start(&DaemonOptions::default());
+    let at = SocketAddr::from(([127, 0, 0, 1], daemon.ports().org));
+    let options = EximOptions { main: main.to_owned(), ..EximOptions::default() };
+    let exim = Exim::start(at, "example.org", &options);
+    judged(name, &through(&daemon, all, || read(&exim.mailbox())));
 }
 
 #[test]
 fn nothing_is_smuggled_into_a_real_exim() {
-    if !have("nothing_is_smuggled_into_a_real_exim", &[Peer::Exim]) {
-        return;
-    }
-    for (name, main) in [("Exim", ""), ("Exim by DATA", "chunking_advertise_hosts =")] {
-        let daemon = Daemon::start(&DaemonOptions::default());
-        let at = SocketAddr::from(([127, 0, 0, 1], daemon.ports().org));
-        let options = EximOptions { main: main.to_owned(), ..EximOptions::default() };
-        let exim = Exim::start(at, "example.org", &options);
-        let (acknowledged, subjects) = through(&daemon, || read(&exim.mailbox()));
-        judged(name, acknowledged, &subjects);
-    }
+    let full = std::env::var("RESTANTE_SMUGGLING").is_ok_and(|value| value == "full");
+    let all: Vec<_> = cases().into_iter().step_by(if full { 1 } else { 5 }).collect();
+    into_exim("nothing_is_smuggled_into_a_real_exim", "Exim", "", &all);
+}
+
+#[test]
+fn nothing_is_smuggled_into_a_real_exim_by_data() {
+    let main = "chunking_advertise_hosts =";
+    into_exim("nothing_is_smuggled_into_a_real_exim_by_data", "Exim by DATA", main, &cases());
 }
