@@ -24,8 +24,8 @@ pub(crate) const WHIMS: [&str; 9] = [
 
 #[derive(Default)]
 pub(crate) struct Books {
-    /// Recipients that were taken with 250, and how often.
-    pub(crate) taken: BTreeMap<String, usize>,
+    /// Recipients that were taken with 250, and in which lives of the daemon.
+    pub(crate) taken: BTreeMap<String, Vec<usize>>,
     /// Recipients that were put off once already.
     put_off: BTreeSet<String>,
     /// Messages whose octets were not those that were sent.
@@ -40,6 +40,10 @@ pub(crate) struct Shared {
     one_in: u64,
     /// Whether recipients called so are refused.
     pub(crate) strict: AtomicBool,
+    /// How often the daemon was started anew so far.
+    pub(crate) life: AtomicUsize,
+    /// Which whim comes next over it at MAIL: each in its turn, for there are few.
+    at_mail: AtomicU64,
     seed: AtomicU64,
     count: AtomicUsize,
     stop: AtomicBool,
@@ -59,8 +63,13 @@ impl Shared {
         z ^ (z >> 31)
     }
 
-    fn whim(&self, one_in: u64) -> bool {
-        self.one_in != 0 && self.random() % (one_in * self.one_in) == 0
+    fn whim(&self) -> bool {
+        self.one_in != 0 && self.random() % self.one_in == 0
+    }
+
+    /// There are far fewer connections than commands.
+    fn greets_badly(&self) -> bool {
+        self.one_in != 0 && self.random() % 10 == 0
     }
 
     fn note(&self, what: &'static str) {
@@ -79,6 +88,8 @@ impl Primary {
             books: Mutex::default(),
             one_in,
             strict: AtomicBool::new(true),
+            life: AtomicUsize::new(0),
+            at_mail: AtomicU64::new(0),
             seed: AtomicU64::new(seed),
             count: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -118,8 +129,9 @@ fn open(port: u16, shared: &Arc<Shared>) {
             let _ = stream.set_nonblocking(false);
             let _ = stream.set_nodelay(true);
             let reader = BufReader::new(stream);
-            let mut session =
-                Session { reader, shared, open: false, recipients: Vec::new(), chunks: Vec::new() };
+            let life = shared.life.load(Ordering::SeqCst);
+            let (recipients, chunks) = (Vec::new(), Vec::new());
+            let mut session = Session { reader, shared, life, open: false, recipients, chunks };
             session.talk();
             session.leave();
         });
@@ -135,6 +147,8 @@ impl Drop for Primary {
 struct Session {
     reader: BufReader<TcpStream>,
     shared: Arc<Shared>,
+    /// In which life of the daemon it was opened.
+    life: usize,
     /// MAIL was taken, and its message has not ended.
     open: bool,
     recipients: Vec<String>,
@@ -150,7 +164,7 @@ fn say(text: &str) -> Answer {
 
 impl Session {
     fn talk(&mut self) {
-        if self.shared.whim(2) {
+        if self.shared.greets_badly() {
             self.shared.note("5xx greetings");
             self.answer("554 5.3.2 not today");
             return;
@@ -227,10 +241,13 @@ impl Session {
 
     /// What goes wrong, if anything does. Whatever it is, nothing was taken.
     fn mood(&mut self, verb: &str) -> Option<Answer> {
-        if !self.shared.whim(1) {
+        if !self.shared.whim() {
             return None;
         }
-        let kind = self.shared.random() % 7;
+        let kind = match verb {
+            "MAIL" => self.shared.at_mail.fetch_add(1, Ordering::SeqCst) % 7,
+            _ => self.shared.random() % 7,
+        };
         let (what, answer) = match (kind, verb) {
             (0, _) => ("closed", (None, true)),
             (1, "MAIL" | "RCPT" | "EHLO") => {
@@ -313,11 +330,11 @@ impl Session {
             books.broken += 1;
         }
         for name in recipients {
-            *books.taken.entry(name).or_default() += 1;
+            books.taken.entry(name).or_default().push(self.life);
         }
         self.shared.count.store(books.taken.len(), Ordering::SeqCst);
         drop(books);
-        let close = self.shared.whim(1);
+        let close = self.shared.whim();
         if close {
             self.shared.note("closed after the reply");
         }
