@@ -40,11 +40,15 @@ pub(crate) const SMTP_PORT: u16 = 25;
 
 /// Turned connections on their way from the front end to delivery.
 pub(crate) const CALLS_WAITING: usize = 16;
+
+/// How often it is asked whether the index failed: until it is opened again no mail is taken.
+pub(crate) const INDEX_LOOK: Duration = Duration::from_secs(1);
+
 /// How long sessions may take to end before a store whose index failed is opened again: they can store nothing anyway.
-pub(crate) const REOPEN_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const REOPEN_GRACE: Duration = Duration::from_millis(500);
 
 /// The first pause before the store is opened again, and the longest: each try reads the index.
-pub(crate) const REOPEN_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// See [`REOPEN_PAUSE`].
 pub(crate) const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -127,6 +127,11 @@ impl House {
         self.store.health()
     }
 
+    /// Whether mail would be taken now.
+    pub(super) fn takes_mail(&self) -> bool {
+        self.store.ready_for_mail(0).is_ok()
+    }
+
     /// Takes up the configuration and the certificate as they are now. If either is bad, all stays as it was.
     pub(super) async fn reload(&mut self, now: UnixMillis) {
         let file = self.current.load().config.file.clone();

@@ -13,7 +13,9 @@ use super::house::{House, clock};
 use super::{events, settings, supervisor};
 use crate::alarms::{Alarms, Watching};
 use crate::config::Config;
-use crate::limits::{ACCOUNTS_LOOK, REOPEN_GRACE, REOPEN_PAUSE, REOPEN_PAUSE_MAX, ROUNDS, SHUTDOWN_GRACE};
+use crate::limits::{
+    ACCOUNTS_LOOK, INDEX_LOOK, REOPEN_GRACE, REOPEN_PAUSE, REOPEN_PAUSE_MAX, ROUNDS, SHUTDOWN_GRACE,
+};
 
 /// Signals that mean the end.
 struct Ends {
@@ -91,6 +93,7 @@ async fn live(house: &mut House, hangup: &mut Signal, ends: &mut Ends) -> Until 
     let mut rounds = every(ROUNDS);
     let mut pulse = every(supervisor::rhythm());
     let mut looks = every(ACCOUNTS_LOOK);
+    let mut doubts = every(INDEX_LOOK);
     loop {
         tokio::select! {
             () = ends.next() => return Until::Told,
@@ -101,12 +104,12 @@ async fn live(house: &mut House, hangup: &mut Signal, ends: &mut Ends) -> Until 
             }
             _ = rounds.tick() => Box::pin(house.round(SystemTime::now().into())).await,
             _ = looks.tick() => Box::pin(house.look_at_accounts()).await,
-            _ = pulse.tick() => {
-                let health = house.health();
-                supervisor::alive(&health);
-                if let IndexHealth::Failing(cause) = health.index {
-                    return Until::IndexFailed(cause);
-                }
+            _ = pulse.tick() => supervisor::alive(&house.health()),
+            // The cheap question first.
+            _ = doubts.tick() => if !house.takes_mail()
+                && let IndexHealth::Failing(cause) = house.health().index
+            {
+                return Until::IndexFailed(cause);
             }
         }
     }
