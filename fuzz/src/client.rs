@@ -5,6 +5,8 @@
 //! - What we send is commands and content: every command line is one that there is, without a control character, and
 //!   short enough; every content arrives as it was given.
 //! - Each transaction ends once, with a fate for each recipient; nothing comes behind the end.
+//! - Nobody is believed who does not know the password, and what can be read is not said outside of TLS.
+//! - One command at a time, each is answered by its own reply.
 //! - What it holds is bounded, whatever the server says.
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use restante_smtp::{
 use restante_types::{Body, Envelope, Mailbox, Recipient, ReversePath};
 
 use crate::cut::Input;
+use crate::scram;
 use crate::wire::Book;
 
 /// Messages that a run has to send.
@@ -26,6 +29,9 @@ const LETTERS: usize = 6;
 /// See the module.
 pub fn run(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
+    if input.octets.split(|octet| *octet == b'\n').any(is_hard) {
+        return;
+    }
     let mut run = Run::new(input);
     run.go_on();
     for piece in input.pieces(|_| false) {
@@ -35,6 +41,15 @@ pub fn run(data: &[u8]) {
         }
     }
     run.finish();
+}
+
+/// A challenge that wants a hundred thousand iterations or more; two million are allowed, and take seconds.
+fn is_hard(line: &[u8]) -> bool {
+    let text = line.strip_prefix(b"334 ").and_then(|text| std::str::from_utf8(text).ok());
+    let challenge = text.and_then(|text| scram::decode(text.trim())).unwrap_or_default();
+    let rounds =
+        challenge.split("i=").skip(1).map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    rounds.max().unwrap_or(0) > 5
 }
 
 struct Run<'a> {
@@ -134,14 +149,20 @@ impl<'a> Run<'a> {
             }
             ClientEvent::Ended(_) => self.ended = true,
             ClientEvent::TlsGranted | ClientEvent::Turned => self.spent = true,
-            ClientEvent::Authenticated
-            | ClientEvent::AuthRefused(_)
+            ClientEvent::Authenticated => {
+                assert!(self.book.proved("pencil"), "by somebody who does not know the password");
+                let open = matches!(self.book.mechanism(), "PLAIN" | "EXTERNAL");
+                assert!(!open || self.input.has(5), "outside of TLS");
+            }
+            ClientEvent::Stepped(stage, reply) => {
+                assert_eq!(Some(reply.code.get()), self.book.answer(), "{stage:?}");
+            }
+            ClientEvent::AuthRefused(_)
             | ClientEvent::TlsRefused(_)
             | ClientEvent::IntroductionRefused(_)
             | ClientEvent::Etrn(_)
             | ClientEvent::Atrn(_)
-            | ClientEvent::Turn(_)
-            | ClientEvent::Stepped(..) => {}
+            | ClientEvent::Turn(_) => {}
         }
     }
 
@@ -175,7 +196,8 @@ impl<'a> Run<'a> {
                 let external = self.input.has(4);
                 let password = Some(Secret::new("pencil".to_owned()));
                 let credentials = Credentials { name: "user".to_owned(), password, external, plain: true };
-                let layer = if self.input.has(5) { Layer::Tls { binding: Some([7; 32]) } } else { Layer::Clear };
+                let layer =
+                    if self.input.has(5) { Layer::Tls { binding: Some([7; 32]) } } else { Layer::Clear };
                 self.session.authenticate(now, &credentials, &mut Channel::new(layer, [1; 32])).is_ok()
             }
             3 if self.input.has(4) => self.session.introduce(now, &origin()),

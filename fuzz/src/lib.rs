@@ -15,6 +15,7 @@ pub mod framing;
 pub mod index;
 pub mod log;
 pub mod reply;
+pub mod scram;
 pub mod server;
 pub mod sts;
 pub mod template;

@@ -3,6 +3,7 @@
 //! - Records that cannot be used for mail are none.
 //! - A record of the server's own certificate vouches for it whatever it is, and for nothing that differs in one bit.
 //! - Nobody is vouched for by records that name no certificate he showed.
+//! - An authority vouches for what it signed: a signature that differs in one bit is none.
 
 use restante_net::{Dane, DaneRecord, fuzzing::vouch};
 use sha2::{Digest, Sha256, Sha512};
@@ -33,7 +34,7 @@ pub fn run(data: &[u8]) {
     if let Some(record) = DaneRecord::new(*usage, *selector, *matching, data.clone()) {
         assert!(matches!(usage, 2 | 3) && *selector <= 1 && *matching <= 2);
         assert!(record.to_string().starts_with(&format!("{usage} {selector} {matching} ")));
-        let vouched = vouch(&dane(vec![record]), &chain, now);
+        let vouched = vouch(&dane(vec![record.clone()]), &chain, now);
         let shown = chain.iter().any(|one| match matching {
             0 => *one == data,
             1 => Sha256::digest(one).as_slice() == data,
@@ -41,6 +42,12 @@ pub fn run(data: &[u8]) {
         });
         let in_the_dns = *usage == 2 && *matching == 0;
         assert!(!vouched || *selector == 1 || shown || in_the_dns, "vouched for a stranger");
+        let end_itself = DaneRecord::new(3, *selector, *matching, data).expect("as the other one");
+        if vouched && *usage == 2 && !vouch(&dane(vec![end_itself]), &chain, now) {
+            let end = chain.first_mut().expect("vouched for");
+            *end.last_mut().expect("a certificate") ^= 1;
+            assert!(!vouch(&dane(vec![record]), &chain, now), "nobody looked at the signature");
+        }
     }
     own(&chain, now, &dane);
 }

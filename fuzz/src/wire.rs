@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use restante_smtp::ReplyParser;
 use restante_types::{Reply, Severity};
 
+use crate::scram;
+
 /// Where the client's octets stand.
 #[derive(Debug)]
 enum Reading {
@@ -23,7 +25,16 @@ enum Owed {
     Data,
     Content(Vec<u8>),
     Auth,
+    Reset,
     Other,
+}
+
+/// What was said in AUTH, base64 taken off.
+#[derive(Debug, Default)]
+struct Auth {
+    mechanism: String,
+    client: Vec<String>,
+    server: Vec<String>,
 }
 
 /// A transaction as the server sees it.
@@ -43,6 +54,9 @@ pub struct Book {
     parser: ReplyParser,
     open: Option<Open>,
     taken: BTreeMap<(usize, usize), Vec<u8>>,
+    /// Codes that the steps of transactions were answered by, in order.
+    answers: VecDeque<u16>,
+    auth: Auth,
     broken: bool,
 }
 
@@ -63,8 +77,28 @@ impl Book {
             parser: ReplyParser::default(),
             open: None,
             taken: BTreeMap::new(),
+            answers: VecDeque::new(),
+            auth: Auth::default(),
             broken: false,
         }
+    }
+
+    /// The code that the next step was answered by.
+    pub fn answer(&mut self) -> Option<u16> {
+        self.answers.pop_front()
+    }
+
+    /// Whether the server may be believed that it knows this password's account: by SCRAM it has proved it.
+    #[must_use]
+    pub fn proved(&self, password: &str) -> bool {
+        let Auth { mechanism, client, server } = &self.auth;
+        !mechanism.starts_with("SCRAM") || scram::proves(client, server, password)
+    }
+
+    /// The mechanism of the last AUTH.
+    #[must_use]
+    pub fn mechanism(&self) -> &str {
+        &self.auth.mechanism
     }
 
     /// The content that the server took for this recipient of this message.
@@ -132,12 +166,20 @@ impl Book {
                 self.reading = Reading::Chunk(size.expect("one chunk").parse().unwrap());
                 return;
             }
-            "AUTH" => Owed::Auth,
+            "AUTH" => {
+                let mut words = line.split(' ').skip(1);
+                let mechanism = words.next().expect("a mechanism").to_owned();
+                let client = words.filter(|word| *word != "=").filter_map(scram::decode).collect();
+                self.auth = Auth { mechanism, client, server: Vec::new() };
+                Owed::Auth
+            }
+            "RSET" => Owed::Reset,
             verb if VERBS.contains(&verb) => Owed::Other,
             // Inside AUTH.
             _ => {
                 let base64 = |octet: u8| octet.is_ascii_alphanumeric() || b"+/=*".contains(&octet);
                 assert!(line.bytes().all(base64), "no command: {line:?}");
+                self.auth.client.extend(scram::decode(line));
                 Owed::Auth
             }
         };
@@ -173,6 +215,11 @@ impl Book {
         let severity = reply.severity();
         // The connection is over, and nothing counts any more.
         self.broken |= reply.code.get() == 421;
+        match &owed {
+            Owed::Auth if reply.code.get() == 334 => self.auth.server.extend(scram::decode(&reply.text)),
+            Owed::Auth | Owed::Other => {}
+            _ => self.answers.push_back(reply.code.get()),
+        }
         match (owed, severity) {
             (Owed::Mail(number), Severity::Completed) => {
                 self.open = Some(Open { number, accepted: Vec::new() })

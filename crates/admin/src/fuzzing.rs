@@ -11,9 +11,9 @@ use crate::operations::Operations;
 use crate::peer::{Access, Peer};
 use crate::router::Shared;
 
-/// What answers on the socket, to a peer that may ask everything.
+/// What answers on the socket, to a peer of this user and this group; root may ask everything.
 #[must_use]
-pub fn router(store: Arc<dyn QueueStore>, operations: Arc<dyn Operations>) -> Router {
+pub fn router(store: Arc<dyn QueueStore>, operations: Arc<dyn Operations>, user: u32) -> Router {
     let shared = Shared {
         store,
         operations,
@@ -23,5 +23,5 @@ pub fn router(store: Arc<dyn QueueStore>, operations: Arc<dyn Operations>) -> Ro
         stopping: watch::channel(false).1,
         scraping: Arc::new(Semaphore::new(1)),
     };
-    crate::router::router(Arc::new(shared)).layer(MockConnectInfo(Peer { uid: 0, gid: 0 }))
+    crate::router::router(Arc::new(shared)).layer(MockConnectInfo(Peer { uid: user, gid: user }))
 }

@@ -21,13 +21,18 @@ pub fn configuration(file: &Path) -> Result<String, String> {
     config.map(|config| render(&config)).ok_or_else(|| report.to_string())
 }
 
-/// Reads an accounts file: how many accounts are in it.
+/// Reads an accounts file: how many accounts are in it. Where nothing is wrong with it, it is changed as `restante account`
+/// does it.
 ///
 /// # Errors
 /// What is wrong with it.
+///
+/// # Panics
+/// Where a change changes what it should not.
 pub fn accounts(file: &Path) -> Result<usize, String> {
     let (accounts, errors) = accounts::look(file).map_err(|error| error.to_string())?;
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    accounts::fuzzing::change(file, &text);
     shown(&accounts::verdict(file, text, None));
     errors.map_or(Ok(accounts.len()), Err)
 }

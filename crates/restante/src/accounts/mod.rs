@@ -2,6 +2,8 @@
 
 mod check;
 mod edit;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod install;
 mod password;
 mod read;
