@@ -203,7 +203,7 @@ fn everything_at_once_and_every_message_accounted_for() {
     for domain in ["example.org", "example.com"] {
         operator.command("release", &["release", domain]);
     }
-    scene.finish(Duration::from_secs(120));
+    scene.finish(Duration::from_secs(120) + length / 6);
     let account = scene.account();
     println!(
         "seed {seed}, {length:?}; the last of it ended after {ended:.1?}, everything was drained after {:.1?}\n{}",

@@ -49,8 +49,10 @@ pub struct Account {
     pub doubled_reset: usize,
     /// Copies that came again because the server was killed before it recorded our 250.
     pub doubled_killed: usize,
-    /// Copies of what was said by a repeated connection, which nobody hears.
+    /// Copies that were said by a repeated connection; they prove nothing, because nobody hears its answers.
     pub doubled_replayed: usize,
+    /// What a repeated connection said in the wrong place: nothing that anybody sent.
+    pub garbled_replayed: usize,
     /// Recipients that got nothing, and nobody said so.
     pub lost: Vec<String>,
     /// Ids of what is lost, or came again without a reason.
@@ -184,11 +186,19 @@ impl<'a> Copies<'a> {
     fn of(arrivals: &'a [Arrival], account: &mut Account) -> Self {
         let mut copies = Self::default();
         for arrival in arrivals {
+            let whole = !matches!(arrival.letter, Letter::Strange(_) | Letter::Mail { whole: false, .. });
+            if arrival.is_replayed() {
+                // Nobody heard its 250, so that the message has to come otherwise too. Where the other end answers in
+                // another way this time, the rest is said in the wrong place.
+                let count = if whole { &mut account.doubled_replayed } else { &mut account.garbled_replayed };
+                *count += if whole { arrival.recipients.len() } else { 1 };
+                continue;
+            }
+            if !whole {
+                account.damaged.push(format!("{:?} over {:?}", arrival.letter, arrival.passage));
+            }
             let id = match &arrival.letter {
-                Letter::Mail { seed, id, whole } => {
-                    if !whole {
-                        account.damaged.push(format!("{seed} ({id})"));
-                    }
+                Letter::Mail { seed, id, .. } => {
                     for recipient in &arrival.recipients {
                         copies.seeds.insert((id.clone(), recipient.clone()), *seed);
                     }
@@ -199,10 +209,7 @@ impl<'a> Copies<'a> {
                     told.insert(id.clone());
                     id
                 }
-                Letter::Strange(text) => {
-                    account.damaged.push(text.clone());
-                    continue;
-                }
+                Letter::Strange(_) => continue,
             };
             for recipient in &arrival.recipients {
                 copies.by_recipient.entry((id.clone(), recipient.clone())).or_default().push(arrival);
@@ -231,12 +238,7 @@ impl Account {
 
     /// Every copy but the last one needs a reason why there was one more.
     fn doubles(&mut self, id: &str, copies: &[&Arrival], told: &Circumstances) {
-        // Of copies at nearly the same time on connections that were said twice any may be the one too many.
-        let (repeated, mut heard): (Vec<&Arrival>, Vec<&Arrival>) = copies
-            .iter()
-            .copied()
-            .partition(|arrival| arrival.passage.as_ref().is_some_and(|passage| passage.replay));
-        self.doubled_replayed += repeated.len().min(copies.len() - 1);
+        let mut heard = copies.to_vec();
         heard.sort_by_key(|arrival| arrival.at);
         let Some((_, before)) = heard.split_last() else { return };
         for arrival in before {
@@ -275,7 +277,8 @@ impl fmt::Display for Account {
         write!(
             f,
             "accepted {} (and {} whose 250 was not heard), recipients delivered {}, held {}, reported {}, deleted {}, \
-             lost {}, doubled {} (250 cut off {}, reset behind it {}, killed {}, connection repeated {}, no reason {})",
+             lost {}, doubled {} (250 cut off {}, reset behind it {}, killed {}, connection repeated {}, no reason {}), \
+             {} garbled by repeated connections",
             self.accepted,
             self.accepted_unheard,
             self.delivered,
@@ -293,6 +296,7 @@ impl fmt::Display for Account {
             self.doubled_killed,
             self.doubled_replayed,
             self.doubled_wrongly.len(),
+            self.garbled_replayed,
         )
     }
 }

@@ -95,6 +95,12 @@ impl Arrival {
         })
     }
 
+    /// Whether it came over a connection that was said again.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        self.passage.as_ref().is_some_and(|passage| passage.replay)
+    }
+
     /// Whether it did, but the connection was reset behind it.
     #[must_use]
     pub fn was_reset_behind(&self) -> bool {
