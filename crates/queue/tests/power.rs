@@ -25,13 +25,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use journal::{Deaf, Found, Journal, Loss, Replay, put};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use witness::{DIR, FIRST, Known};
+use witness::{DIR, FIRST, Known, TOLERATES};
 
 /// Recordings, each going on where the power was lost in the one before.
 const LIVES: usize = 4;
@@ -78,22 +79,26 @@ static RECORDER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     (dir, library)
 });
 
-/// Lets a child work below `root` until it was granted so many messages; what it did.
-fn record(root: &Path, first: u32, granted: usize) -> Journal {
-    let scratch = scratch();
-    let path = scratch.path().join("journal");
-    std::fs::write(&path, []).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// A child that works below `root` while it is written down.
+fn recorded(root: &Path, first: u32, journal: &Path) -> Command {
+    std::fs::write(journal, []).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env(DIR, root.join("data"))
         .env(FIRST, first.to_string())
         .env("LD_PRELOAD", &RECORDER.1)
         .env("RESTANTE_RECORD_DIR", root)
-        .env("RESTANTE_RECORD_JOURNAL", &path)
-        .env("RESTANTE_RECORD_SLOW", "300")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env("RESTANTE_RECORD_JOURNAL", journal)
+        .env("RESTANTE_RECORD_SLOW", "300");
+    child
+}
+
+/// Lets a child work until it was granted so many messages; what it did.
+fn record(root: &Path, first: u32, granted: usize) -> Journal {
+    let scratch = scratch();
+    let path = scratch.path().join("journal");
+    let mut child = recorded(root, first, &path).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let done = lines.filter(|line| line.contains("@granted")).take(granted).count();
     child.kill().unwrap();
@@ -253,6 +258,97 @@ async fn what_was_promised_outlives_the_loss_of_power_at_every_sync() {
     }
     assert!(all.lossy * 2 > all.states && all.changes > all.points, "the disk forgot something");
     assert!(granted > 100 && settled > 10 && all.due > all.states, "the children did their work");
+}
+
+/// Kinds of calls as the recorder has them.
+const CALLS: [(&str, u64); 7] = [
+    ("create", 1),
+    ("write", 2),
+    ("set the length", 3),
+    ("rename", 5),
+    ("remove", 6),
+    ("make a directory", 7),
+    ("sync", 8),
+];
+
+/// Lets a child work while one call fails, and a little longer.
+fn record_failing(root: &Path, kind: u64, after: u64, errno: i32) -> Journal {
+    let scratch = scratch();
+    let path = scratch.path().join("journal");
+    let mut command = recorded(root, 0, &path);
+    command.env("RESTANTE_RECORD_FAIL", format!("{kind} {after} {errno}")).env(TOLERATES, "1");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(6);
+    let count = |octets: &[u8]| octets.windows(8).filter(|window| window == b"@granted").count();
+    while child.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+        let octets = std::fs::read(&path).unwrap();
+        let troubled = octets.windows(8).any(|window| window == b"@trouble");
+        if count(&octets) > 60 || troubled {
+            std::thread::sleep(Duration::from_millis(100));
+            break;
+        }
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    Journal::read(&path)
+}
+
+/// One call of a kind fails, then the power goes: at the end, or at any point since. False: there were not so many calls.
+async fn fail_one(kind: u64, after: u64, rng: &mut StdRng, sums: &mut Sums) -> Result<bool, PathBuf> {
+    let root = scratch();
+    let mut replay = Replay::new(root.path(), None);
+    let errno = [nix::libc::EIO, nix::libc::ENOSPC][rng.random_range(0..2)];
+    let journal = record_failing(root.path(), kind, after, errno);
+    let Some(failed) = journal.failed() else { return Ok(false) };
+    let mut points: Vec<_> = (0..3).map(|_| rng.random_range(failed..=journal.len())).collect();
+    points.extend([journal.len(); 3]);
+    points.sort_unstable();
+    let mut heard = Heard::default();
+    for (turn, place) in points.into_iter().enumerate() {
+        replay.go_to(&journal, place, |octets| heard.hear(octets));
+        let (found, dropped) = replay.after(Loss::EVERY[turn % 4], rng.random());
+        sums.dropped += dropped;
+        sums.states += 1;
+        sums.due += look(found, Arc::new(heard.clone())).await?;
+    }
+    sums.points += heard.known.granted.len();
+    Ok(true)
+}
+
+/// Each call of a store's first moments fails once: nobody is promised anything that does not outlive the loss of power
+/// after it. `RESTANTE_CALLS=n` takes the first n of each kind; if it is not given, three of each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_call_fails_no_promise_is_broken() {
+    let seed = number("RESTANTE_SEED").unwrap_or_else(rand::random);
+    say(&format!("RESTANTE_SEED={seed}"));
+    let (mut rng, all) = (StdRng::seed_from_u64(seed), number("RESTANTE_CALLS"));
+    let usual = record_failing(scratch().path(), 0, 0, 0);
+    let (mut sums, mut hits) = (Sums::default(), 0);
+    for (what, kind) in CALLS {
+        let usual = usual.count(kind);
+        let places: Vec<u64> = match all {
+            Some(all) => (0..all).collect(),
+            None => (0..3).filter(|_| usual > 0).map(|_| rng.random_range(0..usual)).collect(),
+        };
+        let mut failed = 0;
+        for after in places {
+            let done = fail_one(kind, after, &mut rng, &mut sums).await.unwrap_or_else(|case| {
+                panic!("to {what}, number {after}: look again with RESTANTE_POWER_CASE={}", case.display())
+            });
+            failed += u32::from(done);
+            if !done && all.is_some() {
+                break;
+            }
+        }
+        say(&format!("to {what}: {usual} calls, {failed} of them failed once"));
+        hits += failed;
+    }
+    assert!(hits > 10 && sums.due > 0, "few calls failed: {hits}");
+    say(&format!(
+        "each followed by a loss of power, {} states: {} granted, {} found waiting over all states, 0 lost",
+        sums.states, sums.points, sums.due
+    ));
 }
 
 /// The control: a program that leaves out one kind of sync is found out.

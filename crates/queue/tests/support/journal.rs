@@ -60,7 +60,9 @@ enum Record {
     Name(NameChange),
     SyncBegin(u64),
     SyncEnd { path: PathBuf, inode: u64, number: u64 },
+    SyncFailed { inode: u64, number: u64 },
     Said(Vec<u8>),
+    Failed,
 }
 
 /// Everything that was written down, in its order.
@@ -81,6 +83,31 @@ impl Journal {
             rest = after;
         }
         Self(records)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Calls of a kind, as the recorder numbers them.
+    pub(crate) fn count(&self, kind: u64) -> u64 {
+        let of_kind = |record: &&Record| match record {
+            Record::Create(..) => kind == 1,
+            Record::Change(_, FileChange::Write(..)) => kind == 2,
+            // An empty file is made by opening it.
+            Record::Change(_, FileChange::SetLen(len)) => kind == 3 && *len > 0,
+            Record::Name(NameChange::Rename(..)) => kind == 5,
+            Record::Name(NameChange::Unlink(_)) => kind == 6,
+            Record::Name(NameChange::Dir(_)) => kind == 7,
+            Record::SyncBegin(_) => kind == 8,
+            _ => false,
+        };
+        self.0.iter().filter(of_kind).count() as u64
+    }
+
+    /// Where the call was that was made to fail.
+    pub(crate) fn failed(&self) -> Option<usize> {
+        self.0.iter().position(|record| matches!(record, Record::Failed))
     }
 
     /// Where a sync was confirmed, and just before each of these.
@@ -105,6 +132,8 @@ fn record(kind: u64, path: &str, [inode, a, b]: [u64; 3], data: &[u8]) -> Record
         8 => Record::SyncBegin(a),
         9 => Record::SyncEnd { path: path.into(), inode, number: a },
         10 => Record::Said(data.to_vec()),
+        12 => Record::Failed,
+        13 => Record::SyncFailed { inode, number: a },
         _ => panic!("the recorder does not know what {path} does"),
     }
 }
@@ -248,7 +277,9 @@ impl Replay {
                 Record::Name(change) => self.name(change.clone()),
                 Record::SyncBegin(number) => drop(self.begun.insert(*number, self.at)),
                 Record::SyncEnd { path, inode, number } => self.synced(path, *inode, *number),
+                Record::SyncFailed { inode, number } => self.forget(*inode, *number),
                 Record::Said(octets) => hear(octets),
+                Record::Failed => {}
             }
             self.at += 1;
         }
@@ -264,6 +295,15 @@ impl Replay {
                 self.pending_names.push((self.at, NameChange::Unlink(from)));
             }
             other => self.pending_names.push((self.at, other)),
+        }
+    }
+
+    /// As Linux does it: what could not be written counts as clean from here on, so that the next sync succeeds without
+    /// having written it.
+    fn forget(&mut self, inode: u64, number: u64) {
+        let begun = self.begun[&number];
+        if let Some(file) = self.inodes.get_mut(&inode) {
+            file.pending.retain(|(at, _)| *at >= begun);
         }
     }
 

@@ -4,7 +4,9 @@
 
    A record: kind, length of a path, inode, two numbers, length of data (six 64-bit numbers); the path; the data.
    A change is made and written down under one lock, so that the order is the true one. A sync is not under the lock,
-   and takes a while (RESTANTE_RECORD_SLOW, in microseconds): what is written meanwhile is not covered by it. */
+   and takes a while (RESTANTE_RECORD_SLOW, in microseconds): what is written meanwhile is not covered by it.
+
+   RESTANTE_RECORD_FAIL, three numbers, lets one call fail: of which kind, after how many, with which errno. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CREATE = 1, WRITE, SET_LEN, PUNCH, RENAME, UNLINK, MKDIR, SYNC_BEGIN, SYNC_END, SAID, UNKNOWN };
+enum { CREATE = 1, WRITE, SET_LEN, PUNCH, RENAME, UNLINK, MKDIR, SYNC_BEGIN, SYNC_END, SAID, UNKNOWN, FAILED, SYNC_FAILED };
 
 #define FDS 65536
 static int journal = -1;
@@ -31,6 +33,7 @@ static char *volatile path_of[FDS];
 static uint64_t inode_of[FDS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t syncs;
+static unsigned long fail_kind, fail_after, fail_errno, failing;
 
 #define REAL(name) static __typeof__(name) *real; if (!real) real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
@@ -40,6 +43,8 @@ __attribute__((constructor)) static void begin(void) {
   if (!path || !dir) return;
   dir_len = strlen(dir);
   slow = wait ? (unsigned)atoi(wait) : 0;
+  const char *fail = getenv("RESTANTE_RECORD_FAIL");
+  if (fail && sscanf(fail, "%lu %lu %lu", &fail_kind, &fail_after, &fail_errno) != 3) abort();
   int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
   int fd = real(path, O_WRONLY | O_APPEND | O_CLOEXEC);
   journal = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 1000);
@@ -55,6 +60,14 @@ static void note(uint64_t kind, const char *path, uint64_t inode, uint64_t a, ui
   struct iovec all[3] = { { head, sizeof head }, { (void *)path, len }, { (void *)data, n } };
   if (real(journal, all, 3) != (ssize_t)(sizeof head + len + n)) abort();
   errno = before;
+}
+
+/* Whether this call fails. */
+static int fails(uint64_t kind) {
+  if (kind != fail_kind || __sync_fetch_and_add(&failing, 1) != fail_after) return 0;
+  note(FAILED, NULL, 0, kind, fail_after, NULL, 0);
+  errno = (int)fail_errno;
+  return 1;
 }
 
 static int meant(const char *path) { return journal >= 0 && path && strncmp(path, dir, dir_len) == 0; }
@@ -75,10 +88,11 @@ static int opened(const char *path, int fd, int flags) {
 
 #define MODE mode_t mode = 0; if (flags & (O_CREAT | __O_TMPFILE)) { va_list more; va_start(more, flags); mode = va_arg(more, mode_t); va_end(more); }
 #define LOCKED(result, call) pthread_mutex_lock(&lock); __typeof__(call) result = call
+#define FAILS(kind) if (fails(kind)) return -1
 #define UNLOCKED(result) pthread_mutex_unlock(&lock); return result
 
-int open(const char *path, int flags, ...) { MODE REAL(open); if (!meant(path)) return opened(path, real(path, flags, mode), flags); LOCKED(fd, opened(path, real(path, flags, mode), flags)); UNLOCKED(fd); }
-int open64(const char *path, int flags, ...) { MODE REAL(open64); if (!meant(path)) return opened(path, real(path, flags, mode), flags); LOCKED(fd, opened(path, real(path, flags, mode), flags)); UNLOCKED(fd); }
+int open(const char *path, int flags, ...) { MODE REAL(open); if (!meant(path)) return opened(path, real(path, flags, mode), flags); if (flags & O_CREAT) { FAILS(CREATE); } LOCKED(fd, opened(path, real(path, flags, mode), flags)); UNLOCKED(fd); }
+int open64(const char *path, int flags, ...) { MODE REAL(open64); if (!meant(path)) return opened(path, real(path, flags, mode), flags); if (flags & O_CREAT) { FAILS(CREATE); } LOCKED(fd, opened(path, real(path, flags, mode), flags)); UNLOCKED(fd); }
 
 /* The path of a name in a directory that is open. */
 static const char *below(int at, const char *name, char *to) {
@@ -117,6 +131,7 @@ ssize_t write(int fd, const void *from, size_t n) {
   REAL(write);
   if (fd == 1 && journal >= 0) { pthread_mutex_lock(&lock); note(SAID, NULL, 0, 0, 0, from, n); pthread_mutex_unlock(&lock); return real(fd, from, n); }
   if (!ours(fd)) return real(fd, from, n);
+  FAILS(WRITE);
   pthread_mutex_lock(&lock);
   off_t at = lseek(fd, 0, SEEK_CUR);
   ssize_t done = real(fd, from, n);
@@ -125,7 +140,7 @@ ssize_t write(int fd, const void *from, size_t n) {
   pthread_mutex_unlock(&lock);
   return done;
 }
-#define WRITES_AT(name, type) ssize_t name(int fd, const void *from, size_t n, type at) { REAL(name); if (!ours(fd)) return real(fd, from, n, at); LOCKED(done, real(fd, from, n, at)); if (done > 0) note(WRITE, NULL, inode_of[fd], (uint64_t)at, 0, from, (size_t)done); UNLOCKED(done); }
+#define WRITES_AT(name, type) ssize_t name(int fd, const void *from, size_t n, type at) { REAL(name); if (!ours(fd)) return real(fd, from, n, at); FAILS(WRITE); LOCKED(done, real(fd, from, n, at)); if (done > 0) note(WRITE, NULL, inode_of[fd], (uint64_t)at, 0, from, (size_t)done); UNLOCKED(done); }
 WRITES_AT(pwrite, off_t)
 WRITES_AT(pwrite64, off64_t)
 /* Ways of writing that nobody here takes: should that change, the test must hear of it. */
@@ -139,8 +154,9 @@ static uint64_t next_sync(void) { return ((uint64_t)getpid() << 32) | __sync_add
   uint64_t number = next_sync(); \
   pthread_mutex_lock(&lock); note(SYNC_BEGIN, path, inode_of[fd], number, 0, NULL, 0); pthread_mutex_unlock(&lock); \
   if (slow) usleep(slow); \
-  int done = real(fd); \
-  pthread_mutex_lock(&lock); if (done == 0) note(SYNC_END, path, inode_of[fd], number, 0, NULL, 0); pthread_mutex_unlock(&lock); \
+  int done = fails(SYNC_BEGIN) ? -1 : real(fd), why = errno; \
+  pthread_mutex_lock(&lock); note(done == 0 ? SYNC_END : SYNC_FAILED, path, inode_of[fd], number, 0, NULL, 0); pthread_mutex_unlock(&lock); \
+  errno = why; \
   return done; }
 SYNCS(fsync)
 SYNCS(fdatasync)
@@ -149,21 +165,22 @@ SYNCS(fdatasync)
 int rename(const char *from, const char *to) {
   REAL(rename);
   if (!meant(to)) return real(from, to);
+  FAILS(RENAME);
   char both[2 * PATH_MAX];
   snprintf(both, sizeof both, "%s\n%s", from, to);
   LOCKED(done, real(from, to));
   if (done == 0) note(RENAME, both, 0, 0, 0, NULL, 0);
   UNLOCKED(done);
 }
-int unlink(const char *path) { REAL(unlink); if (!meant(path)) return real(path); LOCKED(done, real(path)); if (done == 0) note(UNLINK, path, 0, 0, 0, NULL, 0); UNLOCKED(done); }
+int unlink(const char *path) { REAL(unlink); if (!meant(path)) return real(path); FAILS(UNLINK); LOCKED(done, real(path)); if (done == 0) note(UNLINK, path, 0, 0, 0, NULL, 0); UNLOCKED(done); }
 int rmdir(const char *path) { REAL(rmdir); if (!meant(path)) return real(path); LOCKED(done, real(path)); if (done == 0) note(UNLINK, path, 0, 0, 0, NULL, 0); UNLOCKED(done); }
 int unlinkat(int at, const char *path, int flags) { REAL(unlinkat); char full[PATH_MAX]; const char *name = below(at, path, full); if (!meant(name)) return real(at, path, flags); LOCKED(done, real(at, path, flags)); if (done == 0) note(UNLINK, name, 0, 0, 0, NULL, 0); UNLOCKED(done); }
-int mkdir(const char *path, mode_t mode) { REAL(mkdir); if (!meant(path)) return real(path, mode); LOCKED(done, real(path, mode)); if (done == 0) note(MKDIR, path, 0, 0, 0, NULL, 0); UNLOCKED(done); }
+int mkdir(const char *path, mode_t mode) { REAL(mkdir); if (!meant(path)) return real(path, mode); FAILS(MKDIR); LOCKED(done, real(path, mode)); if (done == 0) note(MKDIR, path, 0, 0, 0, NULL, 0); UNLOCKED(done); }
 
-#define CUTS(name, type) int name(int fd, type n) { REAL(name); if (!ours(fd)) return real(fd, n); LOCKED(done, real(fd, n)); if (done == 0) note(SET_LEN, NULL, inode_of[fd], (uint64_t)n, 0, NULL, 0); UNLOCKED(done); }
+#define CUTS(name, type) int name(int fd, type n) { REAL(name); if (!ours(fd)) return real(fd, n); FAILS(SET_LEN); LOCKED(done, real(fd, n)); if (done == 0) note(SET_LEN, NULL, inode_of[fd], (uint64_t)n, 0, NULL, 0); UNLOCKED(done); }
 CUTS(ftruncate, off_t)
 CUTS(ftruncate64, off64_t)
-#define ALLOCATES(name, type) int name(int fd, int mode, type at, type n) { REAL(name); if (!ours(fd)) return real(fd, mode, at, n); LOCKED(done, real(fd, mode, at, n)); \
+#define ALLOCATES(name, type) int name(int fd, int mode, type at, type n) { REAL(name); if (!ours(fd)) return real(fd, mode, at, n); FAILS(PUNCH); LOCKED(done, real(fd, mode, at, n)); \
   if (done == 0 && (mode & FALLOC_FL_PUNCH_HOLE)) note(PUNCH, NULL, inode_of[fd], (uint64_t)at, (uint64_t)n, NULL, 0); \
   if (done == 0 && !(mode & FALLOC_FL_KEEP_SIZE)) { note(UNKNOWN, "fallocate", 0, 0, 0, NULL, 0); } \
   UNLOCKED(done); }

@@ -35,6 +35,9 @@ fn content(number: u32) -> Vec<u8> {
     (0..length).map(|_| line(&mut octet)).collect()
 }
 
+/// If it is there, the child goes on after what fails.
+pub(crate) const TOLERATES: &str = "RESTANTE_TEST_TOLERATES";
+
 /// Does its work until it is killed.
 pub(crate) fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
@@ -53,24 +56,43 @@ pub(crate) fn child() {
             tokio::time::sleep(Duration::from_millis(40)).await;
             println!("@checkpoint");
             subject.clock.pass(Duration::from_secs(6));
-            drain(&subject).await;
-            report(&subject).await;
-            stop_or_go(&subject, round).await;
+            let here = subject.clone();
+            tolerated(async move {
+                drain(&here).await;
+                report(&here).await;
+            })
+            .await;
+            let here = subject.clone();
+            tolerated(async move { stop_or_go(&here, round).await }).await;
         }
     });
+}
+
+async fn tolerated(work: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = tokio::spawn(work).await {
+        if std::env::var_os(TOLERATES).is_none() {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        println!("@trouble");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn fill(subject: Subject, next: Arc<AtomicU32>) {
     loop {
         let number = next.fetch_add(1, Ordering::SeqCst);
-        let name = DOMAINS[number as usize % 3];
-        let recipients = [format!("x@{name}"), format!("y@{name}"), "z@c.example".to_owned()];
-        let recipients: Vec<_> =
-            recipients.iter().map(String::as_str).take(1 + number as usize % 3).collect();
-        let message = subject.message(&recipients, &content(number)).await;
-        println!("@accepting {number}");
-        let receipt = subject.store.accept(message).await.unwrap();
-        println!("@granted {} {number} {name}", receipt.id());
+        let subject = subject.clone();
+        tolerated(async move {
+            let name = DOMAINS[number as usize % 3];
+            let recipients = [format!("x@{name}"), format!("y@{name}"), "z@c.example".to_owned()];
+            let recipients: Vec<_> =
+                recipients.iter().map(String::as_str).take(1 + number as usize % 3).collect();
+            let message = subject.message(&recipients, &content(number)).await;
+            println!("@accepting {number}");
+            let receipt = subject.store.accept(message).await.unwrap();
+            println!("@granted {} {number} {name}", receipt.id());
+        })
+        .await;
         // Enough to keep every step busy, few enough to compare all of them after each run.
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
