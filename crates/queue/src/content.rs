@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskFile, read_exact_at, store_error};
 use crate::error::StoreError;
-use crate::limits::{LARGE_READ, MAX_HEAD, PIECE};
+use crate::limits::{LARGE_READ, MAX_HEAD, PIECE, RELIEF_PIECE};
 use crate::log::{Share, Spool, TempFile};
 
 /// Content as it arrives: small content stays in memory, large content goes to a temporary file that vanishes with
@@ -52,7 +52,7 @@ impl ContentBuffer {
     #[must_use]
     pub fn wants_relief(&self) -> bool {
         // What goes to a file anyway needs no more than a piece in memory.
-        let most = if self.file.is_some() { PIECE } else { usize::MAX };
+        let most = if self.file.is_some() { RELIEF_PIECE } else { usize::MAX };
         self.spool.as_ref().is_some_and(|spool| self.memory.len() >= spool.relief_at().min(most))
     }
 
@@ -89,7 +89,7 @@ impl ContentBuffer {
         let work = tokio::task::spawn_blocking(move || {
             let file = write_out(&spool, file, &memory, last)?;
             memory.clear();
-            memory.shrink_to(PIECE);
+            memory.shrink_to(RELIEF_PIECE);
             Ok((memory, file))
         });
         let done =

@@ -13,13 +13,10 @@ pub(crate) const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
 /// slow the senders down, not grow.
 pub(crate) const MAX_PENDING_ENTRIES: usize = 20_000;
 
-/// Pending entries that wake the owner thread at once; fewer wait for `APPLY_DELAY`, so that batches form.
-pub(crate) const APPLY_AT_ENTRIES: usize = 512;
-
-/// How long a pending entry waits at most for company before it goes into the index. Nobody waits for this: pending
-/// entries are visible.
-pub(crate) const APPLY_DELAY: Duration = Duration::from_millis(50);
-
+/// Pending entries that wake the owner thread; fewer wait for its next tick, a second at most. Nobody waits for this, since
+/// pending entries are visible; but each turn wakes all of sled's threads, so that one per message costs more than the
+/// message does.
+pub(crate) const APPLY_AT_ENTRIES: usize = 2_048;
 /// Entries per batch written to sled; readers wait while a batch goes in (about 15 µs per entry).
 pub(crate) const ENTRIES_PER_BATCH: usize = 512;
 
@@ -102,13 +99,13 @@ pub(crate) const RECORD_ALIGNMENT: u64 = 64;
 /// Holes are punched in whole blocks of this size; what common file systems use.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// Octets of one group: one buffer, one write, one sync. What is left waits for the next group, so that the buffer
-/// stays small and the first of many does not wait for all.
+/// Octets of one group: one sync. What is left waits for the next group, so that the first of many does not wait for all.
 pub(crate) const MAX_GROUP: u64 = 4 << 20;
-
-/// Octets of the writer's buffer kept between groups.
-pub(crate) const KEPT_BUFFER: usize = 1 << 20;
-
+/// Octets of the writer's buffer kept between writes; half of it is written before more is put in.
+pub(crate) const KEPT_BUFFER: usize = 512 << 10;
+/// Octets of content from which it is written as it lies in memory. Less goes into the writer's buffer with its
+/// neighbours, since a call costs more than the copy.
+pub(crate) const COPIED: usize = 32 << 10;
 /// Octets of one record, whatever is configured: places in a segment are 32 bits wide.
 pub(crate) const MAX_RECORD: u64 = 1 << 30;
 
@@ -130,6 +127,8 @@ pub(crate) const OPEN_FOR_MARKS: usize = 16;
 /// Octets of one piece of content on its way out.
 pub(crate) const PIECE: usize = 64 << 10;
 
+/// Octets in memory of content that goes to a file anyway: each time they are written costs two changes of thread.
+pub(crate) const RELIEF_PIECE: usize = 256 << 10;
 /// Octets of a large file read at once; cut into pieces.
 pub(crate) const LARGE_READ: usize = 256 << 10;
 

@@ -28,7 +28,7 @@ pub trait QueueStore: Send + Sync + 'static {
     /// A new, monotonic id, never before the newest one stored (also when the clock went back).
     fn mint(&self, now: UnixMillis) -> QueueId;
 
-    /// A buffer for content as it arrives: in memory up to 256 KiB, then in a temporary file.
+    /// A buffer for content as it arrives: in memory up to 384 KiB, then in a temporary file.
     fn begin_content(&self) -> ContentBuffer;
 
     /// Whether mail would be taken now, without touching the disk: the cheap question before `354`.

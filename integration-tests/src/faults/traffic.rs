@@ -44,7 +44,7 @@ impl Recipient {
 #[must_use]
 pub fn body_of(number: usize) -> Vec<u8> {
     let size = match number % 100 {
-        50 => 300 << 10,
+        50 => 500 << 10,
         10 | 30 | 70 => 50 << 10,
         other => 300 + other * 70,
     };

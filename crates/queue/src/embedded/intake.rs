@@ -140,8 +140,9 @@ impl Intake {
         }
         let added = entries.len();
         let waiting = self.books.insert(entries.into_iter());
-        // The owner thread looks by itself while entries wait; it is woken for the first, and when there are many.
-        if waiting == added || waiting >= APPLY_AT_ENTRIES {
+        // The owner thread looks by itself from time to time; it is woken once there are many, and not again until it has
+        // taken them.
+        if waiting >= APPLY_AT_ENTRIES && waiting - added < APPLY_AT_ENTRIES {
             self.desk.ring();
         }
     }

@@ -16,10 +16,10 @@ use super::turn::{Turn, TurnError, changes};
 use crate::error::StoreError;
 use crate::events;
 use crate::index::{EntryValue, Index, IndexError, Value, domain_range, read_entry_key};
-use crate::limits::{APPLY_AT_ENTRIES, APPLY_DELAY, CHECKPOINT_CHANGES, CHECKPOINT_EVERY, ENTRIES_PER_BATCH};
+use crate::limits::{APPLY_AT_ENTRIES, CHECKPOINT_CHANGES, CHECKPOINT_EVERY, ENTRIES_PER_BATCH};
 use crate::log::LogPosition;
 
-/// How often the owner thread looks around when nobody calls.
+/// How often the owner thread looks around when nobody calls; new entries wait as long at most.
 const TICK: Duration = Duration::from_secs(1);
 
 pub(super) struct Owner {
@@ -74,14 +74,10 @@ impl Owner {
         self.shared.room.notify_waiters();
     }
 
-    /// How long to wait for commands: new entries get a moment for company.
+    /// How long to wait for commands: new entries get time for company.
     fn patience(&self) -> Duration {
-        let waiting = self.shared.books.lock().fresh.len();
-        match waiting {
-            0 => TICK,
-            APPLY_AT_ENTRIES.. => Duration::ZERO,
-            _ => APPLY_DELAY,
-        }
+        let many = self.shared.books.lock().fresh.len() >= APPLY_AT_ENTRIES;
+        if many { Duration::ZERO } else { TICK }
     }
 
     fn turn(&mut self, commands: Vec<Command>) -> Result<(), IndexError> {

@@ -45,7 +45,9 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_size: 64 << 20,
-            inline_max: 256 << 10,
+            // Three syncs for a large file, a share of one in a segment; and what stands for it in memory, which grows by
+            // doubling, stays at 512 KiB.
+            inline_max: 384 << 10,
             memory_budget: 64 << 20,
             low_water: LowWater::default(),
             room_interval: Duration::from_secs(1),

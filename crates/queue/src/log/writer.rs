@@ -1,4 +1,4 @@
-//! Writes messages: everything that has arrived is one group, one write, one sync.
+//! Writes messages: everything that has arrived is one group, and one sync.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +18,7 @@ use crate::content::{Body, SealedContent};
 use crate::disk::{DiskFile, store_error};
 use crate::entry::{Destination, NewMessage};
 use crate::error::StoreError;
-use crate::limits::{IDLE_ROOM_INTERVAL, KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
+use crate::limits::{COPIED, IDLE_ROOM_INTERVAL, KEPT_BUFFER, MAX_GROUP, MAX_RECORD, MAX_RECORD_RECIPIENTS};
 use crate::receipt::Receipt;
 
 /// Who waits for a message to be durable.
@@ -196,23 +196,22 @@ impl Writer {
         self.make_room(first).map_err(|error| store_error("making a segment", &error))?;
         let Some(mut active) = self.active.take() else { return Ok(()) };
         let group = self.gather(waiting, &active);
-        let begin = active.end;
-        let written = self.write_group(&active, &group);
-        if let Err(error) = written {
-            let answer = store_error("writing", &error);
-            for Member { append, .. } in group {
-                self.discard_large(active.segment.number, &append);
-                append.refuse(answer.clone());
+        let end = match self.write_group(&active, &group) {
+            Ok(end) => end,
+            Err(error) => {
+                let answer = store_error("writing", &error);
+                for Member { append, .. } in group {
+                    self.discard_large(active.segment.number, &append);
+                    append.refuse(answer.clone());
+                }
+                self.give_up(&active, &error);
+                return Err(answer);
             }
-            self.give_up(&active, &error);
-            return Err(answer);
-        }
-        active.end = begin + u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
+        };
+        self.shared.room.wrote(end - u64::from(active.end));
+        active.end = u32::try_from(end).unwrap_or(u32::MAX);
         active.newest = group.iter().map(|member| member.append.message.id).fold(active.newest, QueueId::max);
         active.segment.set_end(active.end);
-        self.shared.room.wrote(self.buffer.len() as u64);
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BUFFER);
         let position = LogPosition { segment: active.segment.number, offset: active.end };
         self.active = Some(active);
         self.publish(group, position);
@@ -321,30 +320,58 @@ impl Writer {
         }
     }
 
-    fn write_group(&mut self, active: &Active, group: &[Member]) -> io::Result<()> {
+    /// Writes the group and syncs it; returns where it ends.
+    fn write_group(&mut self, active: &Active, group: &[Member]) -> io::Result<u64> {
         self.buffer.clear();
+        let mut at = u64::from(active.end);
         for Member { offset, append } in group {
-            self.encode_record(&active.segment, active.end, *offset, append);
+            let end = u64::from(*offset) + append.record_len();
+            self.encode_head(&active.segment, active.end, *offset, append);
+            if let Body::Memory { octets, .. } = &append.content.body {
+                if octets.len() < COPIED {
+                    self.buffer.extend_from_slice(octets);
+                } else {
+                    at = self.write_buffer(&*active.file, at)?;
+                    active.file.write_at(octets, at)?;
+                    at += octets.len() as u64;
+                }
+            }
+            let padded = usize::try_from(end - at).map_err(io::Error::other)?;
+            self.buffer.resize(padded, 0);
+            if padded >= KEPT_BUFFER / 2 {
+                at = self.write_buffer(&*active.file, at)?;
+            }
         }
         if group.is_empty() {
-            return Ok(());
+            return Ok(at);
         }
-        active.file.write_at(&self.buffer, u64::from(active.end))?;
+        let end = self.write_buffer(&*active.file, at)?;
         active.file.sync()?;
         // A failed sync elsewhere may have been this group's: then nobody is told that it is durable.
         if self.shared.is_failed(active.segment.number) {
             return Err(io::Error::other("a mark in the same segment could not be written"));
         }
-        Ok(())
+        Ok(end)
     }
 
-    fn encode_record(&mut self, segment: &Segment, group: u32, offset: u32, append: &Append) {
+    /// Writes what was put together so far; returns where it ends.
+    fn write_buffer(&mut self, file: &dyn DiskFile, at: u64) -> io::Result<u64> {
+        let len = self.buffer.len() as u64;
+        if len > 0 {
+            file.write_at(&self.buffer, at)?;
+        }
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
+        Ok(at + len)
+    }
+
+    /// Puts everything of a record into the buffer that stands before its content.
+    fn encode_head(&mut self, segment: &Segment, group: u32, offset: u32, append: &Append) {
         let as_u32 = |len: u64| u32::try_from(len).unwrap_or(u32::MAX);
-        let (kind, content): (_, &[u8]) = match &append.content.body {
-            Body::Memory { octets, .. } => (Kind::Message, octets),
-            Body::File(_) => (Kind::LargeMessage, &[]),
+        let kind = match &append.content.body {
+            Body::Memory { .. } => Kind::Message,
+            Body::File(_) => Kind::LargeMessage,
         };
-        let head = &append.content.head;
         let header = Header {
             version: RECORD_VERSION,
             kind,
@@ -357,14 +384,10 @@ impl Writer {
             content_crc: append.content.crc,
             id: append.message.id,
         };
-        let end = self.buffer.len() + append.record_len() as usize;
-        self.buffer.reserve(append.record_len() as usize);
         self.buffer.extend_from_slice(&header.encode(&segment.magic));
         self.buffer.extend(append.message.states.iter().map(|state| state.to_octet()));
         self.buffer.extend_from_slice(&append.envelope);
-        self.buffer.extend_from_slice(head);
-        self.buffer.extend_from_slice(content);
-        self.buffer.resize(end, 0);
+        self.buffer.extend_from_slice(&append.content.head);
     }
 
     /// Makes a segment and makes sure that it is there after a loss of power, and that it can be written.
