@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use DeliveryState::{Deferred, Delivered, Queued};
-use restante_smtp::End;
+use restante_smtp::{ClientEvent, End, Stage};
+use tokio::io::AsyncWriteExt;
 
 use super::primary::ALL;
 use super::*;
@@ -109,26 +110,61 @@ async fn nonsense_ends_the_round_and_settles_nothing_else() {
     }
 }
 
-/// [5321-4.5.3.2-client]: silence after the content is waited for, but not for ever.
+/// [5321-4.5.3.2-client]: silence is waited for at each stage as long as it deserves, but not for ever. What was taken
+/// before it stays taken, and the next connection carries the rest, each once.
 #[tokio::test(start_paused = true)]
-async fn a_primary_that_falls_silent_is_left() {
-    let office = Office::with(3).await;
-    let primary = Primary::new(ALL).saying(|asked| (asked == "CONTENT 1").then_some("mute"));
+async fn a_primary_that_falls_silent_anywhere_is_left() {
+    let stages = [
+        ("MAIL", Stage::Mail, 5),
+        ("RCPT", Stage::Recipient, 5),
+        ("DATA", Stage::Data, 2),
+        ("CONTENT", Stage::Content, 10),
+    ];
+    for keywords in [ALL, &["PIPELINING"], &[]] {
+        for (verb, stage, minutes) in stages {
+            if verb == "DATA" && keywords.contains(&"CHUNKING") {
+                continue;
+            }
+            let (office, asked) = (Office::with(3).await, Arc::new(AtomicUsize::new(0)));
+            let primary = Primary::new(keywords);
+            // At the second of its kind.
+            let mute = primary.clone().saying(move |line| {
+                let second = line.starts_with(verb) && asked.fetch_add(1, Ordering::SeqCst) == 1;
+                second.then_some("mute")
+            });
+            let began = tokio::time::Instant::now();
+            assert_eq!(left(&office, mute).await, End::TimedOut(stage), "{keywords:?} {verb}");
+            let waited = began.elapsed().as_secs();
+            assert!((minutes * 60..minutes * 60 + 30).contains(&waited), "{keywords:?} {verb}: {waited} s");
+            assert_eq!(office.round(&primary).await.end, End::Quit, "{keywords:?} {verb}");
+            let (store, domain) = office.close().await;
+            let all: Vec<DeliveryState> = (0..3).map(|number| states(&store, &domain, number)[0]).collect();
+            assert_eq!(all, [Delivered, Deferred, Delivered], "{keywords:?} {verb}");
+            assert!(counts(&primary).values().all(|count| *count == 1), "{keywords:?} {verb}");
+        }
+    }
+}
+
+/// One round with a primary that falls silent, up to our leaving it.
+async fn left(office: &Office, primary: Primary) -> End {
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let feed = office.owner.feed();
-    let silent = async {
-        primary.clone().converse(theirs).await;
-    };
     let round = async { Round::new(ready(ours).await, &feed, "primary").run().await };
-    let began = tokio::time::Instant::now();
-    let end = tokio::select! {
-        end = round => end,
-        () = silent => panic!("it only falls silent"),
-    };
-    assert_eq!(end.end, End::TimedOut(restante_smtp::Stage::Content));
-    assert!(began.elapsed().as_secs() >= 600, "ten minutes");
-    drop(feed);
-    let (store, domain) = office.close().await;
-    let all: Vec<DeliveryState> = (0..3).map(|number| states(&store, &domain, number)[0]).collect();
-    assert_eq!(all, [Delivered, Deferred, Queued]);
+    tokio::select! {
+        end = round => end.end,
+        () = primary.converse(theirs) => panic!("it only falls silent"),
+    }
+}
+
+/// [5321-4.5.3.2-client] Nor is a primary waited for that says nothing at all, or nothing to EHLO.
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_never_greets_is_left() {
+    for (greeting, stage) in [("", Stage::Greeting), ("220 primary.example\r\n", Stage::Ehlo)] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(greeting.as_bytes()).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let mut connection = ready(ours).await;
+        assert_eq!(connection.poll_event(), Some(ClientEvent::Ended(End::TimedOut(stage))));
+        assert_eq!(began.elapsed().as_secs() / 60, 5, "{stage}");
+    }
 }
