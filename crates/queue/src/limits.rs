@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// sled's cache, unless configured. It counts octets as stored; in memory they are two and a half times as many. With
 /// 16 MiB the index of 1,000,000 messages takes about 90 MiB in all, with 64 MiB all of it is in memory, about 200 MiB;
+
 /// intake and drains were no slower.
 pub(crate) const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
 
@@ -17,6 +18,7 @@ pub(crate) const MAX_PENDING_ENTRIES: usize = 20_000;
 /// pending entries are visible; but each turn wakes all of sled's threads, so that one per message costs more than the
 /// message does.
 pub(crate) const APPLY_AT_ENTRIES: usize = 2_048;
+
 /// Entries per batch written to sled; readers wait while a batch goes in (about 15 µs per entry).
 pub(crate) const ENTRIES_PER_BATCH: usize = 512;
 
@@ -101,11 +103,14 @@ pub(crate) const BLOCK: u64 = 4096;
 
 /// Octets of one group: one sync. What is left waits for the next group, so that the first of many does not wait for all.
 pub(crate) const MAX_GROUP: u64 = 4 << 20;
+
 /// Octets of the writer's buffer kept between writes; half of it is written before more is put in.
 pub(crate) const KEPT_BUFFER: usize = 512 << 10;
+
 /// Octets of content from which it is written as it lies in memory. Less goes into the writer's buffer with its
 /// neighbours, since a call costs more than the copy.
 pub(crate) const COPIED: usize = 32 << 10;
+
 /// Octets of one record, whatever is configured: places in a segment are 32 bits wide.
 pub(crate) const MAX_RECORD: u64 = 1 << 30;
 
@@ -129,6 +134,7 @@ pub(crate) const PIECE: usize = 64 << 10;
 
 /// Octets in memory of content that goes to a file anyway: each time they are written costs two changes of thread.
 pub(crate) const RELIEF_PIECE: usize = 256 << 10;
+
 /// Octets of a large file read at once; cut into pieces.
 pub(crate) const LARGE_READ: usize = 256 << 10;
 
