@@ -197,9 +197,10 @@ impl Daemon {
         self.dir.path().join("log")
     }
 
-    /// Everything it said so far.
+    /// Everything it said so far; what is no warning it writes a moment later.
     #[must_use]
     pub fn log(&self) -> String {
+        std::thread::sleep(Duration::from_millis(100));
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 

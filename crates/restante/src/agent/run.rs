@@ -43,10 +43,13 @@ impl Signals {
 
 /// Keeps the schedule until it is told to stop.
 pub(super) fn run(settings: Settings, report: &Report) -> Exit {
-    if let Err(error) = logging::start() {
-        complain(&error.to_string());
-        return Exit::Usage;
-    }
+    let _lines = match logging::start() {
+        Ok(rest) => rest,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
     events::findings(report);
     on(Box::pin(keep(settings)), Exit::TryAgain)
 }

@@ -4,6 +4,7 @@
 
 mod human;
 mod journal;
+mod paced;
 
 use std::io::{self, IsTerminal};
 
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use human::{KeyValue, Lines};
 use journal::Journal;
+use paced::{Paced, Rest};
 
 /// What is logged unless `RESTANTE_LOG` says otherwise.
 const USUAL: &str = "info,sled=warn,hickory_resolver=warn,hickory_net=warn,hickory_proto=error,rustls=warn,h2=warn,hyper=warn";
@@ -26,6 +28,9 @@ pub(crate) enum LoggingError {
     /// The filter is no filter.
     #[error("RESTANTE_LOG: {0}")]
     Filter(String),
+    /// Lines have no thread to write them.
+    #[error("logging: {0}")]
+    Thread(#[from] io::Error),
     /// There is a log already.
     #[error("logging is already set up")]
     Twice,
@@ -40,17 +45,18 @@ impl FormatTime for Utc {
     }
 }
 
-/// Starts logging for this process, on standard output or into the journal.
+/// Starts logging for this process, on standard output or into the journal. What is returned is to be kept until the end.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub(crate) fn start() -> Result<(), LoggingError> {
+pub(crate) fn start() -> Result<Rest, LoggingError> {
     let filter = match std::env::var("RESTANTE_LOG") {
         Ok(text) if !text.trim().is_empty() => {
             EnvFilter::try_new(text).map_err(|error| LoggingError::Filter(error.to_string()))?
         }
         _ => EnvFilter::new(USUAL),
     };
+    let mut rest = Rest::none();
     let layer = match Journal::of_this_process() {
         Some(journal) => journal.boxed(),
         None if io::stdout().is_terminal() => {
@@ -62,15 +68,20 @@ pub(crate) fn start() -> Result<(), LoggingError> {
                 .with_writer(io::stdout)
                 .boxed()
         }
-        None => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_target(false)
-            .with_timer(Utc)
-            .with_writer(io::stdout)
-            .boxed(),
+        None => {
+            let paced = Paced::new(io::stdout())?;
+            rest = Rest::of(paced.clone());
+            tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_target(false)
+                .with_timer(Utc)
+                .with_writer(paced)
+                .boxed()
+        }
     };
-    tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| LoggingError::Twice)
+    tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| LoggingError::Twice)?;
+    Ok(rest)
 }

@@ -37,10 +37,13 @@ pub(crate) fn run(options: &Options) -> Exit {
         let _ = write!(std::io::stderr(), "{report}");
         return Exit::Configuration;
     };
-    if let Err(error) = logging::start() {
-        complain(&error.to_string());
-        return Exit::Usage;
-    }
+    let _lines = match logging::start() {
+        Ok(rest) => rest,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
     events::findings(&report);
     // Held mail is nobody's business but ours and the group's; whoever wants a file narrower says so.
     nix::sys::stat::umask(nix::sys::stat::Mode::S_IWGRP | nix::sys::stat::Mode::S_IRWXO);
