@@ -50,6 +50,7 @@ smtpd_etrn_restrictions = permit
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 maximal_queue_lifetime = 30d
+in_flow_delay = 0
 message_size_limit = 60000000
 smtpd_tls_security_level = none
 smtpd_client_connection_count_limit = 0

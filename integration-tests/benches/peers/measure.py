@@ -3,15 +3,16 @@
 import subprocess, sys, time
 
 from .line import FAR, NEAR, Line
-from .load import CountingSink, etrn, fill, idle_sessions, one_stream, pour, time_of
+from .load import CountingSink, etrn, fill, idle_sessions, one_stream, pour, size_up, time_of
 from .process import free_port
 from .servers import ASKED, DOMAINS, Ceiling, Postfix, Restante
 from .table import Row, above, against_best, against_ceiling, against_postfix, below
 
 KIB, MIB = 1024, 1 << 20
-#: Of each size: messages with 1, 20 and 100 connections; a fourth of it for the peers where the figure is over 1000.
-FULL = {KIB: (1000, 8000, 8000), 8 * KIB: (1000, 8000, 8000), 256 * KIB: (40, 300, 300), 10 * MIB: (4, 20, 100)}
+#: Of each size: messages at most with 1, 20 and 100 connections; fewer where they take a server longer than `SECONDS`.
+FULL = {KIB: (2000, 8000, 8000), 8 * KIB: (2000, 8000, 8000), 256 * KIB: (200, 600, 600), 10 * MIB: (8, 20, 100)}
 QUICK = {KIB: (100, 2000, 2000), 8 * KIB: (100, 2000, 2000), 256 * KIB: (8, 40, 100), 10 * MIB: (2, 20)}
+SECONDS = 2
 
 
 def words(octets):
@@ -32,17 +33,17 @@ def intake(servers, options, table):
                     goals = [against_postfix(15), against_best(6), against_ceiling()]
                 name = f"intake {words(size)}, {sessions} {'kept' if keep else 'new'}"
                 row = Row(name, "messages/s", True, goals)
+                if written > 1 << 30:
+                    written = 0
+                    for server in servers:
+                        server.stop()
+                        server.fresh()
+                shares = {one.name: size_up(one, sessions, count, size, keep, SECONDS) for one in all_servers}
                 for _ in range(options.rounds):
-                    if written > 1 << 30:
-                        written = 0
-                        for server in servers:
-                            server.stop()
-                            server.fresh()
                     for server in all_servers:
-                        slow = server.name not in ("restante", "smtp-sink")
-                        messages = max(sessions, count // 4 if slow and count > 1000 else count)
-                        row.add(server.name, pour(server, sessions, messages, size, keep))
-                    written += count * size
+                        row.add(server.name, pour(server, sessions, shares[server.name], size, keep))
+                        server.settle()
+                written += options.rounds * count * size
                 rows.append(row)
         for server in all_servers:
             server.stop()
@@ -99,7 +100,7 @@ def held(servers, options, table):
                 continue
             time.sleep(2)
             sink = CountingSink(server.sink[1])
-            figures = etrn(server, ASKED, asked, sink, 30 if options.quick else 120)
+            figures = etrn(server, ASKED, asked, sink, 30 if options.quick else 60)
             sink.stop()
             for row, figure in zip((answer, first, last), figures):
                 row.add(server.name, figure)
@@ -172,8 +173,8 @@ def large(options, table):
 
 def far_away(options, table):
     """Draining over a slow and a lossy line; the figures are round trips' worth of time."""
-    few, many = (10, 100) if options.quick else (10, 1000)
     for round_trip, loss in ((0.6, 0.0), (0.6, 0.02)):
+        few, many = (10, 100) if options.quick or loss else (10, 1000)
         rows, crossed, growth = [], [], {}
         for messages in (few, many):
             row = Row(f"drain of {messages}, 1 KiB each", "round trips of time", False)

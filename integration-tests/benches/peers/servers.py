@@ -3,7 +3,7 @@
 import os, shutil, signal, subprocess, time
 
 from . import configurations
-from .process import ROOT, alive, family, free_port, kill_all, memory, quiet, until_it_answers
+from .process import ROOT, alive, family, free_port, kill_all, memory, quiet, settled, until_it_answers
 
 DOMAINS = [f"d{number:02}.test" for number in range(1, 51)]
 ASKED, EMPTY = "d50.test", "d49.test"
@@ -39,6 +39,9 @@ class Server:
 
     def memory(self):
         return memory(self.processes())
+
+    def settle(self):
+        settled(self.processes)
 
     def kill(self):
         """As kill -9 of everything it consists of."""
