@@ -41,8 +41,15 @@ impl Line {
         Some((domain, cause))
     }
 
-    fn len(&self) -> usize {
-        self.causes.len()
+    /// How many may have to be looked past to find one that does not stand here yet.
+    fn longest(&self) -> usize {
+        self.order.len().max(self.notices.len())
+    }
+
+    /// Whether so many stand before it that it is soon enough to join later; it stays due.
+    fn is_long(&self, domain: &Domain) -> bool {
+        let order = if is_notices(domain) { &self.notices } else { &self.order };
+        order.len() >= DRAINS + DUE_DOMAINS
     }
 }
 
@@ -96,9 +103,11 @@ impl Dispatcher {
     fn look_at_schedule(&mut self) {
         let now = self.context.now();
         if self.context.store.next_due().is_some_and(|due| due <= now) {
-            // Those that stand in line already are due too, and come first.
-            for domain in self.context.store.domains_due(now, DUE_DOMAINS + self.line.len()) {
-                if !self.busy.contains(&domain) {
+            // Those that stand in line already are due too, and come first. A line that is long enough to keep all drains
+            // busy grows no longer: the cost of a look must not grow with what waits.
+            let limit = DUE_DOMAINS + self.line.longest().min(DRAINS);
+            for domain in self.context.store.domains_due(now, limit) {
+                if !self.busy.contains(&domain) && !self.line.is_long(&domain) {
                     self.line.join(domain, DrainCause::Schedule);
                 }
             }
@@ -169,6 +178,6 @@ mod tests {
         assert_eq!(next(true).unwrap(), "a.example");
         assert_eq!(next(false), None, "as many as may be are under way");
         assert_eq!(next(true).unwrap(), "tarpit.example.notices.invalid");
-        assert_eq!(line.len(), 1);
+        assert_eq!(line.longest(), 1);
     }
 }

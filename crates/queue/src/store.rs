@@ -180,7 +180,8 @@ pub trait QueueStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<EntryKey>, StoreError>;
 
-    /// Domains with entries due by `now`, not stopped, not leased and not waiting for their `not_before`.
+    /// Domains with entries due by `now`, not stopped, not leased and not waiting for their `not_before`: at most `limit`
+    /// held ones, the earliest first, and behind them at most as many queues of notices.
     fn domains_due(&self, now: UnixMillis, limit: usize) -> Vec<Domain>;
 
     /// When the next scheduled attempt of any domain is.

@@ -1,12 +1,15 @@
 //! `mode = "push"`: mail leaves on its own, and a dead primary is asked by the list.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use restante_delivery::{DomainDelivery, RetryList};
-use restante_queue::{DrainCause, Outcome};
+use restante_delivery::limits::DRAINS;
+use restante_delivery::{DeliverySettings, DomainDelivery, NextHop, RetryList};
+use restante_queue::{DrainCause, Outcome, QueueStore};
+use restante_types::NOTICES;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Script, World, reply};
+use crate::support::{Script, World, domain, reply};
 
 #[tokio::test(start_paused = true)]
 async fn new_mail_leaves_at_once() {
@@ -113,4 +116,40 @@ async fn a_domain_changed_to_on_demand_stops_leaving_on_its_own() {
     world.ask(DrainCause::Etrn);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(world.carrier.carried(), 1);
+}
+
+/// More places for notices than drains may go to, all of which take the connection and say nothing.
+#[tokio::test(start_paused = true)]
+async fn places_for_notices_that_hang_delay_no_held_domain() {
+    let tarpit = NextHop::Literal("192.0.2.66:25".parse().unwrap());
+    let retry = RetryList::new(vec![Duration::from_secs(5)]).unwrap();
+    let world = World::new(DomainDelivery { retry, ..World::push() }, |number, hop| {
+        match hop.address.ip().to_string().as_str() {
+            "192.0.2.66" => Script::slow(Duration::from_secs(24 * 3600)),
+            _ if number % 2 == 0 => Script::refuse(reply(450, "not now")),
+            _ => Script::default(),
+        }
+    });
+    let mut settings = DeliverySettings::clone(&world.settings.load());
+    let notices = DomainDelivery { primary: tarpit, canary: false, ..World::push() };
+    settings.domains.insert(domain(NOTICES), true, notices);
+    settings.domains.insert(domain("asked.example"), false, World::pinned());
+    world.settings.store(Arc::new(settings));
+    let now = (world.clock)();
+    for number in 0..600 {
+        world.queue(&domain(&format!("n{number:04}.example.notices.invalid")), number, 1, Some(now));
+    }
+    sleep(Duration::from_secs(5)).await;
+    let hanging = world.carrier.connections();
+    assert_eq!(hanging, DRAINS / 4, "connections to the tarpit");
+    // One that is pushed, put off at first, and one that is asked for.
+    world.queue(&world.domain, 5000, 1, Some((world.clock)()));
+    world.queue(&domain("asked.example"), 5001, 1, None);
+    world.store.start_drain(&domain("asked.example"), DrainCause::Etrn).unwrap();
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(world.store.waiting(&domain("asked.example")), 0, "asked for");
+    world.queue(&world.domain, 5002, 1, Some((world.clock)()));
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(world.store.waiting(&world.domain), 0, "pushed, and tried again");
+    assert_eq!(world.store.reports(&domain("n0000.example.notices.invalid")).len(), 0, "still hanging");
 }

@@ -99,6 +99,7 @@ where
     drains::a_new_atrn_takes_over_the_earlier_one(fresh().await).await;
     drains::a_drain_is_remembered(fresh().await).await;
     schedule::due_domains_come_in_time(fresh().await).await;
+    schedule::notices_crowd_out_no_held_domain(fresh().await).await;
     schedule::only_what_is_due_is_taken_on_schedule(fresh().await).await;
     schedule::resetting_forgets_the_retry_history(fresh().await).await;
     schedule::new_mail_to_be_pushed_wakes_the_watcher(fresh().await).await;

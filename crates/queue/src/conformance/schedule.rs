@@ -34,6 +34,26 @@ pub(super) async fn due_domains_come_in_time(subject: Subject) {
     assert_eq!(due(9), [domain("a.example")]);
 }
 
+pub(super) async fn notices_crowd_out_no_held_domain(subject: Subject) {
+    let notices = |number: usize| format!("v@n{number}.example.notices.invalid");
+    for number in 0..5 {
+        subject.accept_pushed(&notices(number), START).await;
+    }
+    assert_eq!(subject.store.next_due(), Some(START));
+    subject.accept_pushed("a@a.example", START.plus(2 * MINUTE)).await;
+    subject.accept_pushed("a@b.example", START.plus(MINUTE)).await;
+    let due = |limit| -> Vec<String> {
+        let due = subject.store.domains_due(START.plus(9 * MINUTE), limit);
+        due.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(due(1), ["b.example", "n0.example.notices.invalid"]);
+    assert_eq!(due(3)[..3], ["b.example", "a.example", "n0.example.notices.invalid"]);
+    assert_eq!(due(9).len(), 7);
+    let lease = subject.lease("n0.example.notices.invalid").await;
+    assert_eq!(due(1), ["b.example", "n1.example.notices.invalid"]);
+    subject.store.end_lease(lease, DrainReport::default()).await.unwrap();
+}
+
 pub(super) async fn only_what_is_due_is_taken_on_schedule(subject: Subject) {
     let late = subject.accept_pushed("a@example.org", START.plus(9 * MINUTE)).await;
     let soon = subject.accept_pushed("a@example.org", START.plus(MINUTE)).await;

@@ -9,6 +9,7 @@ use restante_types::{Domain, QueueId, UnixMillis};
 use tokio::sync::mpsc;
 
 use super::counts::Counts;
+use super::due::Due;
 use super::leases::Lease;
 use super::notes::{Notes, NotesFile};
 use super::tree::InTree;
@@ -43,7 +44,7 @@ pub(super) struct State {
     /// Visible, and being applied to the index right now.
     pub(super) applying: Arc<Entries>,
     /// Domains with a scheduled attempt that nothing stands against, by its time.
-    pub(super) due: BTreeSet<(UnixMillis, Domain)>,
+    pub(super) due: Due,
     pub(super) generation: u64,
     pub(super) watch: Option<mpsc::UnboundedSender<DrainRequest>>,
     /// In a restored copy: the stop of every domain that was not released since.
@@ -113,7 +114,7 @@ impl Books {
             domains,
             fresh: Entries::new(),
             applying: Arc::default(),
-            due: BTreeSet::new(),
+            due: Due::default(),
             generation: 0,
             watch: None,
             all_held: notes.all_held,
@@ -194,12 +195,7 @@ impl State {
         if before == next {
             return;
         }
-        if let Some(time) = before {
-            self.due.remove(&(time, domain.clone()));
-        }
-        if let Some(time) = next {
-            self.due.insert((time, domain.clone()));
-        }
+        self.due.moved(domain, before, next);
     }
 
     /// New mail that is due at once: tells whoever drains the domain, or whoever watches.

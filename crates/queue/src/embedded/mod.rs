@@ -12,6 +12,7 @@ mod checkpoint;
 mod counts;
 mod desk;
 mod drains;
+mod due;
 mod edges;
 mod ended;
 mod intake;
@@ -277,13 +278,11 @@ impl QueueStore for EmbeddedStore {
     }
 
     fn domains_due(&self, now: UnixMillis, limit: usize) -> Vec<Domain> {
-        let state = self.shared.books.lock();
-        let due = state.due.iter().take_while(|(time, _)| *time <= now).take(limit);
-        due.map(|(_, domain)| domain.clone()).collect()
+        self.shared.books.lock().due.by(now, limit)
     }
 
     fn next_due(&self) -> Option<UnixMillis> {
-        self.shared.books.lock().due.first().map(|(time, _)| *time)
+        self.shared.books.lock().due.next()
     }
 
     async fn backup(&self, to: &Path) -> Result<u64, StoreError> {

@@ -444,7 +444,9 @@ impl QueueStore for FakeStore {
                 && queue.not_before.is_none_or(|at| at <= now)
                 && queue.rows.values().any(row_due)
         });
-        due.map(|(domain, _)| domain.clone()).take(limit).collect()
+        let all = due.map(|(domain, _)| domain.clone());
+        let (notices, held): (Vec<_>, Vec<_>) = all.partition(|domain| domain.notices_to().is_some());
+        held.into_iter().take(limit).chain(notices.into_iter().take(limit)).collect()
     }
 
     fn next_due(&self) -> Option<UnixMillis> {
