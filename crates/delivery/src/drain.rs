@@ -263,7 +263,8 @@ impl Drain<'_> {
                 // One that does not wait for the next minute's share; there is one more for each message it takes.
                 Some(trouble) if taken && owner.has_rate() && !trouble.is_refused_connection() => {}
                 Some(trouble) => {
-                    if self.delivery.mode == Mode::Push {
+                    // Notices go to as many places as strangers like, and have their retries.
+                    if self.delivery.mode == Mode::Push && self.domain.notices_to().is_none() {
                         self.context.returns.waits_for(&self.domain, fleet.addresses());
                     }
                     return Ending::Unreached(trouble);

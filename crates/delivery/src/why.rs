@@ -42,13 +42,16 @@ struct Pages {
     by_domain: HashMap<Domain, (u64, LastFailure)>,
     /// The oldest first.
     order: BTreeMap<u64, Domain>,
+    /// The same of queues of notices, which go first.
+    notices: BTreeMap<u64, Domain>,
     written: u64,
     octets: usize,
 }
 
 impl WhyBook {
     /// Records an attempt in place of the one before it. A long dialogue keeps its beginning and its end, a long line
-    /// its beginning; where there are too many domains, those that failed longest ago are forgotten.
+    /// its beginning; where there are too many domains, those that failed longest ago are forgotten, queues of notices before
+    /// any other: strangers make as many of them as they like.
     pub fn record(&self, domain: Domain, mut failure: LastFailure) {
         bound(&mut failure);
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,10 +59,12 @@ impl WhyBook {
         pages.written += 1;
         let number = pages.written;
         pages.octets += octets(&failure);
-        pages.order.insert(number, domain.clone());
+        pages.order_of(&domain).insert(number, domain.clone());
         pages.by_domain.insert(domain, (number, failure));
         while pages.by_domain.len() > WHY_DOMAINS || pages.octets > WHY_TOTAL {
-            let Some((_, oldest)) = pages.order.pop_first() else { break };
+            let Some((_, oldest)) = pages.notices.pop_first().or_else(|| pages.order.pop_first()) else {
+                break;
+            };
             pages.remove(&oldest);
         }
     }
@@ -93,9 +98,13 @@ impl WhyBook {
 }
 
 impl Pages {
+    fn order_of(&mut self, domain: &Domain) -> &mut BTreeMap<u64, Domain> {
+        if domain.notices_to().is_some() { &mut self.notices } else { &mut self.order }
+    }
+
     fn remove(&mut self, domain: &Domain) {
         if let Some((number, failure)) = self.by_domain.remove(domain) {
-            self.order.remove(&number);
+            self.order_of(domain).remove(&number);
             self.octets -= octets(&failure);
         }
     }
@@ -170,6 +179,18 @@ mod tests {
         assert!(kept[WHY_LINES - 1].1.starts_with("999 ü") && kept[WHY_LINES - 1].1.ends_with('…'));
         book.record(name(1), failure(1, WHY_LINES, 0));
         assert_eq!(book.get(&name(1)).unwrap().dialogue, failure(1, WHY_LINES, 0).dialogue);
+    }
+
+    #[test]
+    fn notices_push_out_no_held_domain() {
+        let book = WhyBook::default();
+        book.record(name(1), failure(1, 1, 0));
+        let notices = |number: usize| name(number).notice_queue().unwrap();
+        for number in 0..=WHY_DOMAINS {
+            book.record(notices(number), failure(2, 1, 0));
+        }
+        assert!(book.get(&name(1)).is_some());
+        assert!(book.get(&notices(0)).is_none() && book.get(&notices(WHY_DOMAINS)).is_some());
     }
 
     #[test]
