@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskFile, read_exact_at, store_error};
+use crate::disk::{DiskFile, read_stored, store_error};
 use crate::error::StoreError;
 use crate::limits::{LARGE_READ, MAX_HEAD, PIECE, RELIEF_PIECE};
 use crate::log::{Share, Spool, TempFile};
@@ -268,7 +268,7 @@ impl ContentReader {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when what is on the disk is not what was stored (checked before the last piece is
-    /// handed out), [`StoreError::Unavailable`] on a read error.
+    /// handed out) or the medium does not give it back, [`StoreError::Unavailable`] when reading is impossible.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -319,10 +319,7 @@ impl Rest {
     fn read(mut self) -> Result<(Bytes, Option<Self>), StoreError> {
         let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.chunk);
         let mut octets = vec![0; want];
-        read_exact_at(&*self.file, &mut octets, self.at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => StoreError::Damaged("content is cut short".into()),
-            _ => StoreError::Unavailable(format!("reading content: {error}")),
-        })?;
+        read_stored(&*self.file, &mut octets, self.at, "reading content")?;
         self.crc = crc32c::crc32c_append(self.crc, &octets);
         self.at += want as u64;
         self.left -= want as u64;

@@ -93,6 +93,29 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, mut buffer: &mut [u8], mut offs
     Ok(())
 }
 
+/// Whether a failed read says that what lies there is lost, and not that reading is impossible just now.
+pub(crate) fn is_lost(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EIO) || error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// Reads exactly a buffer full of something stored. What the medium does not give back the second time either is damage
+/// of what lies there: one bad block must not keep everything behind it waiting.
+pub(crate) fn read_stored(
+    file: &dyn DiskFile,
+    buffer: &mut [u8],
+    offset: u64,
+    doing: &str,
+) -> Result<(), StoreError> {
+    let read = match read_exact_at(file, buffer, offset) {
+        Err(error) if is_lost(&error) => read_exact_at(file, buffer, offset),
+        read => read,
+    };
+    read.map_err(|error| match is_lost(&error) {
+        true => StoreError::Damaged(format!("{doing}: {error}")),
+        false => store_error(doing, &error),
+    })
+}
+
 /// Reads up to a buffer full, less only at the end of the file.
 pub(crate) fn read_up_to(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut have = 0;

@@ -98,6 +98,8 @@ struct State {
     faults: Vec<Fault>,
     /// This kind of sync is confirmed and does nothing.
     lies: Option<OpKind>,
+    /// Octets that cannot be read any more.
+    spoilt: Option<(PathBuf, std::ops::Range<u64>)>,
     capacity: Option<u64>,
     punched: u64,
 }
@@ -228,9 +230,16 @@ impl SimDisk {
         self.lock().lies = Some(kind);
     }
 
+    /// These octets of a file cannot be read any more.
+    pub(crate) fn spoil(&self, path: &Path, octets: std::ops::Range<u64>) {
+        self.lock().spoilt = Some((path.into(), octets));
+    }
+
     /// Nothing fails any more.
     pub(crate) fn heal(&self) {
-        self.lock().faults.clear();
+        let mut state = self.lock();
+        state.faults.clear();
+        state.spoilt = None;
     }
 
     /// Sets how much it holds.
@@ -338,6 +347,13 @@ impl DiskFile for SimFile {
         let state = self.disk.lock();
         if state.is_off() {
             return Err(off());
+        }
+        if let Some((path, bad)) = &state.spoilt
+            && state.names.get(path) == Some(&self.inode)
+            && offset < bad.end
+            && offset + buffer.len() as u64 > bad.start
+        {
+            return Err(io::Error::from_raw_os_error(nix::libc::EIO));
         }
         let octets = &state.inodes[&self.inode].current;
         let from = (offset as usize).min(octets.len());

@@ -227,13 +227,15 @@ impl Owner {
         }
     }
 
-    /// What the next start may rest on: only an index that was complete and compared is taken at its word.
+    /// What the next start may rest on: only an index that was complete and compared is taken at its word, and only
+    /// where nothing was damaged: what could not be read this time may be readable by then.
     fn clean(&self, complete: bool) -> Option<Clean> {
         let segments = self.shared.log.segments();
         let state = self.shared.books.lock();
         let counts = state.domains.iter().map(|(domain, book)| (domain.clone(), book.counts.clone()));
         let counts = counts.filter(|(_, counts)| *counts != Counts::default());
-        (complete && state.verified).then(|| Clean { counts: counts.collect(), segments })
+        (complete && state.verified && !self.shared.has_damage())
+            .then(|| Clean { counts: counts.collect(), segments })
     }
 }
 

@@ -161,6 +161,11 @@ impl Shared {
         }
     }
 
+    /// Whether any damage was found since the start.
+    pub(super) fn has_damage(&self) -> bool {
+        !self.damaged.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     pub(super) fn health(&self) -> Health {
         let room = self.log.room();
         let clock_doubted = self.clock_doubted();

@@ -7,7 +7,7 @@ use super::segment::Segment;
 use super::wire::{self, WireContent};
 use super::{StateByte, StoredMessage};
 use crate::content::ContentReader;
-use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
+use crate::disk::{Access, Disk, DiskFile, read_exact_at, read_stored, store_error};
 use crate::error::StoreError;
 use crate::limits::{MAX_HEAD, READ_AHEAD, SEARCH_CHUNK};
 
@@ -35,8 +35,7 @@ pub(crate) fn read_parts(file: &dyn DiskFile, header: &Header) -> Result<Parts, 
         long.resize(len, 0);
         &mut long[..]
     };
-    read_exact_at(file, octets, u64::from(header.offset) + header.states_at())
-        .map_err(|error| store_error("reading a record", &error))?;
+    read_stored(file, octets, u64::from(header.offset) + header.states_at(), "reading a record")?;
     let (states, envelope) = octets.split_at(header.states as usize);
     if crc32c::crc32c(envelope) != header.envelope_crc {
         return Err(damaged("envelope differs from what was stored"));
@@ -62,8 +61,7 @@ pub(crate) fn read_head(file: &dyn DiskFile, header: &Header) -> Result<Bytes, S
         return Err(damaged("more octets before the file than there can be"));
     }
     let mut head = vec![0; header.content as usize];
-    read_exact_at(file, &mut head, u64::from(header.offset) + header.content_at())
-        .map_err(|error| store_error("reading a record", &error))?;
+    read_stored(file, &mut head, u64::from(header.offset) + header.content_at(), "reading a record")?;
     Ok(head.into())
 }
 

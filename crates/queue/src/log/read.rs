@@ -12,7 +12,7 @@ use super::walk::{Step, Walk};
 use super::wire::WireContent;
 use super::{DamagedRecord, LogPosition, Place, Scanned, StateByte, StoredMessage, large};
 use crate::content::ContentReader;
-use crate::disk::{DiskFile, read_exact_at, store_error};
+use crate::disk::{DiskFile, read_stored, store_error};
 use crate::error::StoreError;
 use crate::limits::HOT_SEGMENTS;
 
@@ -71,7 +71,7 @@ impl Shared {
             _ => store_error("opening a segment", &error),
         })?;
         let mut octets = [0; HEADER];
-        read_exact_at(&*file, &mut octets, at).map_err(|error| store_error("reading a record", &error))?;
+        read_stored(&*file, &mut octets, at, "reading a record")?;
         match Header::decode(&octets, &segment.magic, place.offset) {
             Ok(header) if header.kind.is_message() => Ok((segment, file, header)),
             Ok(_) => Err(StoreError::NotFound),

@@ -21,7 +21,7 @@ use super::sidecar::MarksFile;
 use super::walk::{Step, Walk};
 use super::wire::WireContent;
 use super::{DamagedRecord, LogOptions, OpenReport, large};
-use crate::disk::{Access, Disk, DiskFile, read_exact_at, store_error};
+use crate::disk::{Access, Disk, DiskFile, is_lost, read_exact_at, store_error};
 use crate::error::StoreError;
 use crate::limits::MAX_DAMAGE_LISTED;
 
@@ -74,7 +74,10 @@ fn open_segment(
 ) -> Result<Option<HashSet<PathBuf>>, StoreError> {
     let reading = |error: io::Error| store_error("reading", &error);
     let file = disk.open(&segment.path, Access::Read).map_err(reading)?;
-    let ended = segment.end_record(&*file).map_err(reading)?;
+    let ended = match segment.end_record(&*file) {
+        Err(error) if is_lost(&error) => return open_unreadable(disk, dirs, segment, &file, report),
+        ended => ended.map_err(reading)?,
+    };
     if let Some(end) = ended {
         segment.set_end(end.offset + HEADER as u32);
         report.newest = report.newest.max((end.id > QueueId::MIN).then_some(end.id));
@@ -89,6 +92,30 @@ fn open_segment(
     mend(disk, segment, &found).map_err(|error| store_error("mending", &error))?;
     // A record that cannot be read any more may be the one that a file belongs to: then all files stay.
     Ok((found.damaged.is_empty() && !found.unreadable).then_some(found.large))
+}
+
+/// A segment whose end cannot be read may have been ended in order: nothing of it is cut, and what cannot be read in it is
+/// damage.
+fn open_unreadable(
+    disk: &dyn Disk,
+    dirs: &Dirs,
+    segment: &Segment,
+    file: &Arc<dyn DiskFile>,
+    report: &mut OpenReport,
+) -> Result<Option<HashSet<PathBuf>>, StoreError> {
+    let found = survey(disk, dirs, segment, file)?;
+    let len = file.len().map_err(|error| store_error("reading", &error))?;
+    report.unclean += 1;
+    report.newest = report.newest.max(found.newest);
+    // The survey has seen that it fits.
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    let torn = found.torn.iter().copied().filter(|(offset, _)| *offset < found.end);
+    let lost = torn.chain([(found.end, len.saturating_sub(found.end))]);
+    let lost = lost.map(|(offset, octets)| no_record(segment.number, offset, octets));
+    let room = MAX_DAMAGE_LISTED.saturating_sub(report.damaged.len());
+    report.damaged.extend(found.damaged.into_iter().chain(lost).take(room));
+    segment.set_end(len);
+    Ok(None)
 }
 
 /// What a look through a segment without an end found.

@@ -255,3 +255,43 @@ fn a_torn_tail_is_cut_once_and_reported() {
     assert_eq!((log.report.unclean, log.report.torn_octets), (0, 0));
     assert_eq!(log.content(place).unwrap(), b"content");
 }
+
+/// A block that the medium does not give back costs what lies in it, and only as long as it is so.
+#[test]
+fn a_block_that_cannot_be_read_is_damage_of_what_lies_in_it() {
+    for orderly in [false, true] {
+        let sim = SimDisk::default();
+        let mut log = Bench::open(&sim, small()).unwrap();
+        let places: Vec<_> = (1..9).map(|n| log.append(n, 1, &octets(n, 500))).collect();
+        let path = segment_path(&log, places[0]);
+        log = if orderly { log.restart() } else { log };
+        sim.spoil(&path, places[2].offset.into()..u64::from(places[2].offset) + 64);
+        assert!(matches!(log.read(places[2]), Err(StoreError::Damaged(_))));
+        assert!(matches!(log.content(places[2]), Err(StoreError::Damaged(_))));
+        assert_eq!(log.content(places[3]).unwrap(), octets(4, 500));
+        let (live, damaged) = log.scan();
+        assert_eq!((live.len(), damaged.len()), (7, 1));
+        sim.heal();
+        assert_eq!(log.content(places[2]).unwrap(), octets(3, 500));
+    }
+}
+
+/// The end of a segment tells whether it was ended in order. Where it cannot be read, nothing is taken for torn.
+#[test]
+fn a_segment_whose_end_cannot_be_read_keeps_everything() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let places: Vec<_> = (1..6).map(|n| log.append(n, 1, &octets(n, 500))).collect();
+    let path = segment_path(&log, places[0]);
+    let log = log.restart();
+    let whole = sim.octets(&path);
+    sim.spoil(&path, places[4].offset.into()..whole.len() as u64);
+    let log = log.kill();
+    assert!(!log.report.damaged.is_empty());
+    assert_eq!((log.scan().0.len(), log.scan().1.is_empty()), (4, false));
+    assert_eq!(sim.octets(&path), whole, "nothing is cut");
+    sim.heal();
+    let log = log.kill();
+    assert_eq!((log.scan().0.len(), log.report.damaged.len()), (5, 0));
+    assert_eq!(log.content(places[4]).unwrap(), octets(5, 500));
+}
