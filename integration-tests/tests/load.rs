@@ -8,12 +8,14 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use restante_integration_tests::hostile::{Crowd, Usage, crawl, usage};
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Provider, Sink, connect, eventually, sample,
+    Behaviour, Daemon, DaemonOptions, Provider, Sink, binary, connect, eventually, sample,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -293,6 +295,42 @@ fn the_admin_socket_outlives_those_who_sit_on_it() {
     given_back(&daemon, before);
 }
 
+/// Mail that comes in faster than an export writes it out: the export ends, and has what was held when it began.
+#[test]
+fn an_export_does_not_run_after_what_comes_in() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let daemon = Daemon::start(&DaemonOptions::default());
+    let (port, out, stop) = (daemon.ports().smtp, daemon.dir().join("out"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let pour = || {
+            let mut client = connect(port);
+            client.expect("EHLO client.example", "250");
+            while !stop.load(Ordering::SeqCst) {
+                let reply = client.send("a@sender.example", &["b@example.org"], &sample(1, 900));
+                assert!(reply.starts_with("250"), "{reply}");
+            }
+        };
+        (0..4).for_each(|_| drop(scope.spawn(pour)));
+        assert!(eventually(LONG, || daemon.waiting("example.org") > 100));
+        let before = daemon.waiting("example.org");
+        let (began, path) = (Instant::now(), out.display().to_string());
+        let mut export = Command::new(binary())
+            .args(["export", "--all", "--format", "eml", "--output", &path, "--config"])
+            .arg(daemon.config())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let ended = eventually(LONG, || export.try_wait().is_ok_and(|ended| ended.is_some()));
+        let (took, after) = (began.elapsed(), daemon.waiting("example.org"));
+        stop.store(true, Ordering::SeqCst);
+        let _ = export.kill();
+        let files = std::fs::read_dir(&out).expect("it is there").count() as u64;
+        println!("{before} held, {files} exported in {took:?}, {} came in meanwhile", after - before);
+        assert!(ended && export.wait().is_ok_and(|status| status.success()));
+        assert!(files >= before && after > files, "{before} {files} {after}");
+    });
+}
+
 /// Slow and endless beginnings on the port for on-demand mail relay: half a TLS greeting, nothing at all, one octet after
 /// the other, and passwords tried as fast as they are answered. Mail comes in, and who has the password collects.
 #[test]
@@ -374,9 +412,8 @@ fn out_of_descriptors_is_no_end() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let tables = "[limits]\nconnections-per-client = 2000\n".to_owned();
     let daemon = Daemon::start(&DaemonOptions { tables, ..DaemonOptions::default() });
-    let limited = std::process::Command::new("prlimit")
-        .args([&format!("--pid={}", daemon.pid()), "--nofile=160:160"])
-        .status();
+    let limited =
+        Command::new("prlimit").args([&format!("--pid={}", daemon.pid()), "--nofile=160:160"]).status();
     assert!(limited.is_ok_and(|status| status.success()), "prlimit is part of util-linux");
     let port = daemon.ports().smtp;
     let before = warm(&daemon);

@@ -35,7 +35,7 @@ pub(crate) enum Format {
 ///
 /// Content is written as it is held: lines end in CRLF, the topmost Received line is ours. Nothing is removed from the
 /// queue, and no file is ever overwritten. A file appears under its name only once it is whole and on the disk. A
-/// message that is held for several domains is exported once.
+/// message that is held for several domains is exported once. What arrives meanwhile is left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante export --domain example.org --format mbox --output example.org.mbox
@@ -74,6 +74,8 @@ struct Tally {
 pub(crate) async fn run(verb: Export, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
     let standard = verb.output == std::path::Path::new("-");
     let mut query = ListQuery { filter: verb.search.at(output.clock.now), after: None, limit: Some(PAGE) };
+    // Where mail comes in faster than it is written out, there would be no end.
+    query.filter.older_than.get_or_insert(output.clock.now);
     let mut target = Target::open(verb.format, &verb.output)?;
     let mut tally = Tally::default();
     loop {
