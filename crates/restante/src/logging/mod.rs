@@ -4,6 +4,7 @@
 
 mod human;
 mod journal;
+mod json;
 mod paced;
 
 use std::io::{self, IsTerminal};
@@ -17,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use human::{KeyValue, Lines};
 use journal::Journal;
+use json::Objects;
 use paced::{Paced, Rest};
 
 /// What is logged unless `RESTANTE_LOG` says otherwise.
@@ -71,15 +73,7 @@ pub(crate) fn start() -> Result<Rest, LoggingError> {
         None => {
             let paced = Paced::new(io::stdout())?;
             rest = Rest::of(paced.clone());
-            tracing_subscriber::fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .with_target(false)
-                .with_timer(Utc)
-                .with_writer(paced)
-                .boxed()
+            tracing_subscriber::fmt::layer().event_format(Objects::default()).with_writer(paced).boxed()
         }
     };
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| LoggingError::Twice)?;
