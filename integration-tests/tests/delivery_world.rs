@@ -6,21 +6,20 @@
 #[allow(dead_code, reason = "shared with the tests of the streams, which use more of it")]
 #[path = "../../crates/net/tests/trust/chain.rs"]
 mod chain;
+mod world;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use chain::{Authority, Valid};
 use restante_integration_tests::{
-    DNS_PEERS, Daemon, DaemonOptions, Dns, Exim, EximOptions, Network, Peer, Place, Postfix, Signing, Zone,
-    connect_to, eventually, have, sample, without_received,
+    DNS_PEERS, Exim, EximOptions, Peer, Postfix, Signing, Zone, eventually, have, sample, without_received,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use world::{LIMIT, World, held};
 
-const LIMIT: Duration = Duration::from_secs(25);
 const MAIL: &str = "good.hosts.example";
 /// Everything the primary takes mail for.
 const DOMAINS: [&str; 9] = [
@@ -34,19 +33,6 @@ const DOMAINS: [&str; 9] = [
     "vouched.example",
     "stranger.example",
 ];
-/// Who is where: 192.0.2.1 and 2001:db8::1, and so on.
-const OURS: u8 = 1;
-const PRIMARY: u8 = 2;
-const NAMES: u8 = 3;
-const OUTSIDE: u8 = 4;
-
-/// Dropped in this order: what runs in the network goes before it.
-struct World {
-    daemon: Daemon,
-    _dns: Dns,
-    network: Network,
-}
-
 fn zones(tlsa: &str) -> Vec<Zone> {
     let hosts = format!(
         "good A 192.0.2.2\ngood AAAA 2001:db8::2\n_25._tcp.good TLSA 3 1 1 {tlsa}\n\
@@ -69,75 +55,6 @@ fn zones(tlsa: &str) -> Vec<Zone> {
         Zone::new("vouched.example", Signing::Nsec3, &sender("192.0.2.4")),
         Zone::new("stranger.example", Signing::Unsigned, &sender("192.0.2.200")),
     ]
-}
-
-impl World {
-    /// `domains`: whole tables. `tlsa`: what the zone says of the primary's key.
-    fn start(domains: &str, tlsa: &str) -> Self {
-        let network = Network::start(4);
-        let (names, ours) = (network.place(NAMES), network.place(OURS));
-        let dns = names.inside(|| Dns::start_at(names.port(5353), names.port(53), &zones(tlsa)));
-        let tables = format!(
-            "[[listen]]\naddress = \"{}\"\n[[listen]]\naddress = \"{}\"\n\
-             [dns]\nservers = [\"{}\"]\ntrust-anchor = \"{}\"\n{domains}",
-            ours.port(25),
-            std::net::SocketAddr::from((ours.v6(), 25)),
-            dns.resolver(),
-            dns.anchor().display(),
-        );
-        // Not pinned: the DNS says where mail goes.
-        let daemon = ours.inside(|| Daemon::start(&DaemonOptions { tables, ..DaemonOptions::default() }));
-        Self { daemon, _dns: dns, network }
-    }
-
-    fn primary(&self) -> &Place {
-        self.network.place(PRIMARY)
-    }
-
-    fn postfix(&self, lines: &[&str]) -> Postfix {
-        let domains = format!("virtual_mailbox_domains = {}", DOMAINS.join(", "));
-        let lines = [&[domains.as_str()], lines].concat();
-        self.primary().inside(|| Postfix::start_everywhere(25, &lines))
-    }
-
-    /// From outside, over IPv4.
-    fn send(&self, from: &str, to: &[&str], content: &[u8]) {
-        let at = self.network.place(OURS).port(25);
-        self.network.place(OUTSIDE).inside(|| {
-            let mut client = connect_to(at);
-            client.expect("EHLO client.vouched.example", "250");
-            let reply = client.send(from, to, content);
-            assert!(reply.starts_with("250"), "{reply}");
-        });
-    }
-
-    /// The primary itself asks, from its own address.
-    fn etrn(&self, domain: &str) {
-        let at = self.network.place(OURS).port(25);
-        self.primary().inside(|| {
-            let mut client = connect_to(at);
-            client.expect("EHLO good.hosts.example", "250");
-            // Whose addresses "primary" means is looked up behind the scenes.
-            let taken = || client.say(&format!("ETRN {domain}")).starts_with("25");
-            assert!(eventually(LIMIT, taken), "ETRN {domain}: {}", self.daemon.log());
-        });
-    }
-
-    /// What the operator is told of a way, whether or not mail can go there.
-    fn route(&self, domain: &str) -> Value {
-        let output = self.daemon.admin(&["route", domain, "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn log_says(&self, domain: &str, what: &str) -> bool {
-        eventually(LIMIT, || {
-            self.daemon.log().lines().any(|line| line.contains(domain) && line.contains(what))
-        })
-    }
-}
-
-fn held(name: &str, rules: &str) -> String {
-    format!("[[domain]]\nname = \"{name}\"\nprimary = \"mx\"\netrn-from = [\"primary\"]\n{rules}\n")
 }
 
 fn text(path: &PathBuf) -> String {
@@ -176,7 +93,7 @@ fn check_route(world: &World) {
     }
 }
 
-/// [5321-5.1] [8601-4.1] [xclient-command] Held, asked for by its primary, and there octet for octet, with what was found
+/// [5321-5.1-order] [5321-5.1-ourselves] [8601-4.1] [xclient-command] Held, asked for by its primary, and there octet for octet, with what was found
 /// out about its sender on top and its client's address in Postfix's own line.
 #[test]
 fn held_mail_goes_by_its_mx_to_postfix() {
@@ -186,13 +103,13 @@ fn held_mail_goes_by_its_mx_to_postfix() {
     }
     let rules = "forward-client = \"xclient\"\nauthentication-results = true";
     let domains = held("etrn.held.example", rules) + &held("far.held.example", "");
-    let world = World::start(&domains, &"00".repeat(32));
+    let world = World::start(&domains, &zones(&"00".repeat(32)));
     check_route(&world);
     let sizes = [500, 3_000, 70_000, 1_500_000];
     for (seed, size) in sizes.into_iter().enumerate() {
         world.send("anna@vouched.example", &["b@etrn.held.example"], &sample(seed, size));
     }
-    let postfix = world.postfix(&["smtpd_authorized_xclient_hosts = 192.0.2.1, [2001:db8::1]"]);
+    let postfix = world.postfix(&DOMAINS, &["smtpd_authorized_xclient_hosts = 192.0.2.1, [2001:db8::1]"]);
     world.etrn("etrn.held.example");
     assert!(eventually(LIMIT, || postfix.mailbox().len() == sizes.len()), "{}", postfix.log());
     for path in postfix.mailbox() {
@@ -225,7 +142,8 @@ fn held_mail_goes_by_its_mx_to_exim() {
     if !have("held_mail_goes_by_its_mx_to_exim", &peers) {
         return;
     }
-    let world = World::start(&held("etrn.held.example", "authentication-results = true"), &"00".repeat(32));
+    let world =
+        World::start(&held("etrn.held.example", "authentication-results = true"), &zones(&"00".repeat(32)));
     check_route(&world);
     let sizes = [500, 3_000, 70_000, 1_500_000];
     for (seed, size) in sizes.into_iter().enumerate() {
@@ -249,7 +167,7 @@ fn transactions(postfix: &Postfix) -> usize {
     postfix.log().lines().filter(|line| line.contains("disconnect from") && line.contains(" mail=")).count()
 }
 
-/// [7672-2.2] [7672-3.1.1] [7672-6] What the zone says of the key is what the primary shows, or nothing is said to it.
+/// [7672-2.2.2] [7672-2.2.3] [7672-3.1.1] [7672-6] What the zone says of the key is what the primary shows, or nothing is said to it.
 #[test]
 fn tlsa_records_and_a_private_authority_on_port_25() {
     let peers = [DNS_PEERS, &[Peer::Namespaces, Peer::Postfix]].concat();
@@ -269,14 +187,17 @@ fn tlsa_records_and_a_private_authority_on_port_25() {
         held("named.held.example", &verify(&authority)),
         held("strange.held.example", &verify(&stranger)),
     ];
-    let world = World::start(&domains.concat(), &digest);
+    let world = World::start(&domains.concat(), &zones(&digest));
     let (certificate, key) = shown.files();
-    let postfix = world.postfix(&[
-        "smtpd_tls_security_level = may",
-        "smtpd_tls_received_header = yes",
-        &format!("smtpd_tls_cert_file = {}", certificate.display()),
-        &format!("smtpd_tls_key_file = {}", key.display()),
-    ]);
+    let postfix = world.postfix(
+        &DOMAINS,
+        &[
+            "smtpd_tls_security_level = may",
+            "smtpd_tls_received_header = yes",
+            &format!("smtpd_tls_cert_file = {}", certificate.display()),
+            &format!("smtpd_tls_key_file = {}", key.display()),
+        ],
+    );
     let kept = [
         ("wrong.held.example", "no TLSA record matches the certificate"),
         ("none.held.example", "there are no signed TLSA records at _25._tcp.none.hosts.example"),
@@ -329,10 +250,10 @@ fn a_notice_finds_the_mail_server_of_its_senders_domain() {
     if !have("a_notice_finds_the_mail_server_of_its_senders_domain", &peers) {
         return;
     }
-    let world = World::start(&held("etrn.held.example", "circuit = []"), &"00".repeat(32));
+    let world = World::start(&held("etrn.held.example", "circuit = []"), &zones(&"00".repeat(32)));
     let refuse =
         "smtpd_recipient_restrictions = check_recipient_access inline:{{bad@ = 550 5.1.1 no such user here}}";
-    let postfix = world.postfix(&[refuse]);
+    let postfix = world.postfix(&DOMAINS, &[refuse]);
     world.send("anna@vouched.example", &["bad@etrn.held.example"], &sample(1, 700));
     world.send("eve@stranger.example", &["bad@etrn.held.example"], &sample(2, 700));
     world.etrn("etrn.held.example");

@@ -95,6 +95,21 @@ fn postfix_logs_xforward() {
     }
 }
 
+/// The primary is called from the address that the domain names, and sees nothing else.
+#[test]
+fn postfix_sees_the_address_that_was_named() {
+    if !have("postfix_sees_the_address_that_was_named", &[Peer::Postfix, Peer::Swaks]) {
+        return;
+    }
+    let primary = Postfix::start();
+    let daemon = daemon(&primary, "source-address = [\"127.0.0.9\", \"::1\"]");
+    send(&daemon, &[("127.0.0.77", "one.client.example")]);
+    connect(daemon.ports().smtp).expect("ETRN example.org", "253");
+    assert!(eventually(LIMIT, || primary.mailbox().len() == 1), "{}", primary.log());
+    let line = received_of(&primary, "one.client.example");
+    assert!(line.starts_with("Received: from mx2.example.net (unknown [127.0.0.9]"), "{line}");
+}
+
 /// A primary that does not offer it gets the mail as ours.
 #[test]
 fn who_does_not_offer_it_is_told_nothing() {

@@ -225,6 +225,53 @@ fn postfix_by_tlsa_records() {
     check(&cases, &primaries.each_ref());
 }
 
+/// A certificate of ours is shown where the domain has one, and Postfix takes it for what it is.
+#[test]
+fn postfix_wants_to_see_our_certificate() {
+    if !have("postfix_wants_to_see_our_certificate", &[Peer::Postfix]) {
+        return;
+    }
+    let authority = Authority::new("for clients");
+    let known = authority.issue(&["mx2.example.net"], Valid::Now);
+    let strange = Authority::new("nobody").issue(&["mx2.example.net"], Valid::Now);
+    let showing = |shown: &Shown| {
+        let (certificate, key) = shown.files();
+        let (certificate, key) = (certificate.display(), key.display());
+        format!("tls-policy = \"require\"\ntls-certificate = \"{certificate}\"\ntls-key = \"{key}\"")
+    };
+    let port = free_port();
+    let primary = format!("[127.0.0.1]:{port}");
+    let put_off = Some("450 4.3.2");
+    let cases = [
+        case("known.test", primary.clone(), &showing(&known), None),
+        case("strange.test", primary.clone(), &showing(&strange), put_off),
+        case("unseen.test", primary, "tls-policy = \"require\"", put_off),
+    ];
+    let server = Authority::new("server").issue(&[MAIL], Valid::Now);
+    let (certificate, key) = server.files();
+    let lines = [
+        "smtpd_tls_security_level = may".to_owned(),
+        "smtpd_tls_received_header = yes".to_owned(),
+        "smtpd_tls_ask_ccert = yes".to_owned(),
+        format!("smtpd_tls_CAfile = {}", authority.file().display()),
+        format!("smtpd_tls_cert_file = {}", certificate.display()),
+        format!("smtpd_tls_key_file = {}", key.display()),
+        "smtpd_recipient_restrictions = permit_tls_all_clientcerts, defer".to_owned(),
+        format!("virtual_mailbox_domains = {}", names(&cases)),
+    ];
+    let postfix = Postfix::start_with(port, &lines.each_ref().map(String::as_str));
+    let daemon = daemon(&cases, "");
+    for Case { name, kept, .. } in &cases {
+        let _ = daemon.admin(&["flush", name]);
+        assert_eq!(daemon.waiting(name), u64::from(kept.is_some()), "{name}: {}", postfix.log());
+        let told = String::from_utf8_lossy(&daemon.admin(&["why", name]).stdout).into_owned();
+        assert!(told.contains(kept.unwrap_or_default()), "{name}: {told}");
+    }
+    check(&cases, &[&postfix]);
+    let text = std::fs::read_to_string(&postfix.mailbox()[0]).unwrap();
+    assert!(text.contains("Issuer \"for clients\" (verified OK)"), "{text}");
+}
+
 /// Offers STARTTLS, says 220, and talks nonsense; counts what it is given in clear.
 fn breaker() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
