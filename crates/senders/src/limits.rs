@@ -13,7 +13,7 @@ pub const LOOKUPS_KEPT: u64 = 1024;
 /// 4.5.3.2.6), so this is about our own slots.
 pub const WAIT_AT_END: Duration = Duration::from_secs(5);
 
-/// Questions without an answer, one after the other, from which on the DNS is taken to be away.
+/// Domains about which questions were not answered, one after the other, from which on the DNS is taken to be away.
 pub const CIRCUIT_FAILURES: u32 = 5;
 /// How long it is then not asked: every message meanwhile would wait for nothing.
 pub const CIRCUIT_REST: Duration = Duration::from_secs(30);

@@ -180,7 +180,7 @@ impl Senders {
         let (dns, (tell, coming)) = (self.dns.clone(), oneshot::channel());
         let (name, algorithm) = (signature.key_name(), signature.algorithm());
         tokio::spawn(async move {
-            let key = match dns.ask(|dns| dns.txt(&name)).await {
+            let key = match dns.ask(&name, |dns| dns.txt(&name)).await {
                 Ok(records) => Key::read(&records, algorithm),
                 // [6376-6.1.2] A key that is not there is no key; one that could not be asked for may be there later.
                 Err(LookupError::Nothing) => Err(DkimResult::PermError),

@@ -95,7 +95,7 @@ impl Evaluation<'_> {
         if !is_name(domain) {
             return Ok(None);
         }
-        match self.dns.ask(|dns| dns.txt(domain)).await {
+        match self.dns.ask(domain, |dns| dns.txt(domain)).await {
             Ok(records) => choose(&records).map_err(|_| Stop::Permanent),
             Err(LookupError::Nothing) => Ok(None),
             // [7208-4.4]
@@ -134,7 +134,7 @@ impl Evaluation<'_> {
                 self.count()?;
                 let Some(target) = self.target(macro_string, domain).await else { return Ok(false) };
                 // [7208-5.7] An A record, whatever the client's address is.
-                let found = self.dns.ask(|dns| dns.a(&target)).await;
+                let found = self.dns.ask(&target, |dns| dns.a(&target)).await;
                 Ok(self.found(found)?.is_some())
             }
             (Mechanism::Ptr { macro_string }, _) => {
@@ -147,7 +147,7 @@ impl Evaluation<'_> {
 
     /// [7208-5.4]
     async fn mx(&mut self, target: &str, four: u32, six: u128) -> Result<bool, Stop> {
-        let found = self.dns.ask(|dns| dns.mx(target)).await;
+        let found = self.dns.ask(target, |dns| dns.mx(target)).await;
         let Some(hosts) = self.found(found)? else { return Ok(false) };
         // [7208-4.6.4] Too many hosts are an error: what is beyond the bound might have matched.
         if hosts.len() > SPF_HOSTS {
@@ -167,11 +167,11 @@ impl Evaluation<'_> {
     async fn is_at(&self, host: &str, four: u32, six: u128) -> Result<bool, LookupError> {
         match self.asked.address {
             IpAddr::V4(client) => {
-                let addresses = self.dns.ask(|dns| dns.a(host)).await?;
+                let addresses = self.dns.ask(host, |dns| dns.a(host)).await?;
                 Ok(addresses.into_iter().any(|address| same_v4(client, address, four)))
             }
             IpAddr::V6(client) => {
-                let addresses = self.dns.ask(|dns| dns.aaaa(host)).await?;
+                let addresses = self.dns.ask(host, |dns| dns.aaaa(host)).await?;
                 Ok(addresses.into_iter().any(|address| same_v6(client, address, six)))
             }
         }
@@ -180,7 +180,7 @@ impl Evaluation<'_> {
     /// [7208-5.5] A name of the client at or below another one; only a name that leads back to the client is its name.
     /// Trouble on the way means that there is none.
     async fn client_name_below(&self, parent: &str) -> Option<String> {
-        let names = self.dns.ask(|dns| dns.ptr(self.asked.address)).await.ok()?;
+        let names = self.dns.ask("arpa", |dns| dns.ptr(self.asked.address)).await.ok()?;
         for name in names.into_iter().take(SPF_HOSTS) {
             let name = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
             let below = name.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
