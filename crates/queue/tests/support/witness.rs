@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use restante_queue::conformance::{Subject, deferred, domain, key, read_all, reply};
 use restante_queue::{
-    Conclusion, DrainCause, Entry, HoldKind, HoldOrder, LeaseAnswer, NewMessage, Outcome, Scope, Settlement,
-    Work,
+    Conclusion, DomainLease, DrainCause, Entry, HoldKind, HoldOrder, LeaseAnswer, NewMessage, Outcome, Scope,
+    Settlement, Work,
 };
 use restante_types::QueueId;
 
@@ -164,6 +164,23 @@ async fn stop_or_go(subject: &Subject, round: u32) {
     println!("@stopped {reason}");
 }
 
+/// Everything that a drain would take, each once.
+async fn all_due(subject: &Subject, leases: &[(&str, DomainLease)]) -> BTreeSet<(QueueId, String)> {
+    let mut due = BTreeSet::new();
+    for (name, lease) in leases {
+        let mut after = None;
+        loop {
+            let page = subject.store.due(lease, Scope::All, after, 1000).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for work in &page {
+                assert!(due.insert((work.id, (*name).to_owned())), "{} {name} twice", work.id);
+            }
+        }
+    }
+    due
+}
+
 /// What the parent knows of what the child said.
 #[derive(Clone, Default)]
 pub(crate) struct Known {
@@ -211,19 +228,11 @@ impl Known {
         let subject = open_at(dir, Arc::default()).await;
         self.check_stop(&subject);
         self.check_reports(&subject).await;
-        let mut due = BTreeSet::new();
+        let mut leases = Vec::new();
         for name in DOMAINS {
-            let lease = subject.lease(name).await;
-            let mut after = None;
-            loop {
-                let page = subject.store.due(&lease, Scope::All, after, 1000).await.unwrap();
-                let Some(last) = page.last() else { break };
-                after = Some(last.id);
-                for work in &page {
-                    assert!(due.insert((work.id, name.to_owned())), "{} {name} twice", work.id);
-                }
-            }
+            leases.push((name, subject.lease(name).await));
         }
+        let mut due = all_due(&subject, &leases).await;
         assert!(due.is_disjoint(&self.settled) && due.is_disjoint(&self.failed), "settled work comes back");
         for ((id, name), number) in &self.granted {
             if self.delivering.contains(&(*id, name.clone())) {
@@ -233,18 +242,21 @@ impl Known {
             let reader = subject.store.open_content(&key(name, *id)).await.unwrap();
             assert!(read_all(reader).await == content(*number), "{id} {name}, message {number}, is another");
         }
-        // Once the comparison is through, the counts are those of the entries.
+        // Once the comparison is through, the counts are those of the entries, among them such as were never granted
+        // and were found by it.
         let settled = |entry: &restante_queue::Entry| {
             self.settled.contains(&(entry.key.id, entry.key.domain.to_string()))
         };
+        let counted = || DOMAINS.iter().map(|name| subject.waiting(name)).sum::<u64>();
         for _ in 0..2000 {
-            if DOMAINS.iter().map(|name| subject.waiting(name)).sum::<u64>() == due.len() as u64 {
+            if counted() == due.len() as u64 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
+            due = all_due(&subject, &leases).await;
         }
-        let counted: u64 = DOMAINS.iter().map(|name| subject.waiting(name)).sum();
-        assert_eq!(counted, due.len() as u64, "the counts are off");
+        assert_eq!(counted(), due.len() as u64, "the counts are off");
+        assert!(due.is_disjoint(&self.settled) && due.is_disjoint(&self.failed), "settled work comes back");
         assert!(!all(&subject).await.iter().any(settled), "settled work is listed");
         if clean {
             close(subject).await
