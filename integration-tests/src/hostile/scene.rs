@@ -1,5 +1,7 @@
 //! A daemon with everybody around it, a bad network between all of them, and the books of what was sent.
 
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use super::{
     Account, Attempt, Circumstances, Collector, Ledger, Letterbox, Manner, Proxy, Random, Sender, Weather,
     request,
 };
-use crate::{Agent, DaemonOptions, Provider, eventually};
+use crate::{Agent, DaemonOptions, Provider, binary, eventually};
 
 /// Messages whose way is shown when it was wrong.
 const SUSPECTS: usize = 5;
@@ -51,6 +53,7 @@ pub struct Scene {
     /// The daemon with its account; whoever stops it holds this.
     pub provider: Mutex<Provider>,
     password: &'static str,
+    config: PathBuf,
     /// What was sent.
     pub ledger: Ledger,
     /// What arrived.
@@ -106,6 +109,7 @@ impl Scene {
         std::fs::write(agent.config(), text.replace(&direct, &detour)).expect("it can be written");
         Self {
             password: provider.password(),
+            config: provider.daemon.config(),
             provider: Mutex::new(provider),
             ledger: Ledger::default(),
             letterbox,
@@ -180,6 +184,17 @@ impl Scene {
                 self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             }
         }
+    }
+
+    /// Runs one of the administrator's commands, also while the daemon is dead.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn admin(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--config").arg(&self.config).stdin(Stdio::null());
+        command.output().expect("the program starts")
     }
 
     /// Kills the daemon, and notes when it was dead.
