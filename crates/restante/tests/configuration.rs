@@ -150,3 +150,18 @@ fn a_filter_that_is_none_is_said_to_be_none() {
     assert!(text.contains("RESTANTE_LOG"), "{text}");
     drop(directory);
 }
+
+#[test]
+fn a_snippet_without_a_configuration_says_where_it_looked_once() {
+    let (code, text) = said(restante().args([
+        "trust-snippet",
+        "example.org",
+        "--for",
+        "postfix",
+        "--config",
+        "/nonexistent/restante.toml",
+    ]));
+    assert_eq!(code, Some(78), "{text}");
+    assert_eq!(text.matches("/nonexistent/restante.toml").count(), 1, "{text}");
+    assert!(text.contains("cannot be read"), "{text}");
+}

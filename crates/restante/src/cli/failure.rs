@@ -42,6 +42,9 @@ pub(crate) enum Failure {
         /// What is wrong with it.
         message: String,
     },
+    /// A finding about the configuration, which says where.
+    #[error("{0}")]
+    Finding(String),
 }
 
 impl From<io::Error> for Failure {
@@ -63,7 +66,7 @@ impl Failure {
             Self::NobodyReads => Exit::Ok,
             Self::Usage(_) => Exit::Usage,
             Self::Data(_) => Exit::Data,
-            Self::Configuration { .. } => Exit::Configuration,
+            Self::Configuration { .. } | Self::Finding(_) => Exit::Configuration,
             Self::File { error, .. } | Self::Io(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => Exit::NotAllowed,
                 io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {

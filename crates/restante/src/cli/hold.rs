@@ -2,7 +2,7 @@
 
 use clap::Args;
 use restante_api::{ApplyReport, ChangeRequest, Client};
-use restante_types::Domain;
+use restante_types::{Domain, QueueId};
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -74,6 +74,10 @@ impl Target {
     fn change(self, output: &Output) -> Result<ChangeRequest, Failure> {
         let filter = self.filter.at(output.clock.now);
         let by_filter = self.filter.all || !filter.is_empty();
+        // An id could be the name of a domain, and never is.
+        if let Some(id) = self.domains.iter().find(|domain| domain.as_str().parse::<QueueId>().is_ok()) {
+            return Err(Failure::Usage(format!("{id} is a message and no domain: write --id {id}")));
+        }
         match (self.domains.is_empty(), by_filter) {
             (true, false) => Err(Failure::Usage(
                 "name domains, or give a filter for messages (--all for every message)".to_owned(),
@@ -144,7 +148,6 @@ fn tell(
 mod tests {
     use super::*;
     use crate::cli::output::Shared;
-    use restante_types::QueueId;
 
     fn target(domains: &[&str], all: bool) -> Target {
         Target {
@@ -163,6 +166,9 @@ mod tests {
         assert_eq!(exit(target(&["example.org"], true)), Some(Exit::Usage));
         assert_eq!(exit(target(&["example.org"], false)), None);
         assert_eq!(exit(target(&[], true)), None);
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let told = target(&[id], false).change(&output).unwrap_err().to_string();
+        assert!(told.contains(&format!("--id {id}")), "{told}");
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn describe(report: &RouteReport, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!("good for      {ttl}s"))?;
     }
     if let Some(hold) = &report.hold {
-        output.line(&format!("stopped       {}: {}", safe(&hold.kind), safe(&hold.reason)))?;
+        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", safe(&hold.reason)) };
+        output.line(&format!("stopped       {}{reason}", safe(&hold.kind)))?;
     }
     if !report.hops.is_empty() {
         output.line("")?;

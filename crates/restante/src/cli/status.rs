@@ -130,7 +130,8 @@ fn doing(status: &DomainStatus, output: &Output) -> String {
         let word = if hold.kind == "operator" { "held" } else { &hold.kind };
         let until =
             hold.until.map_or_else(String::new, |time| format!(" until {}", output.clock.minute(time)));
-        return format!("{}{until}: {}", safe(word), safe(&hold.reason));
+        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", safe(&hold.reason)) };
+        return format!("{}{until}{reason}", safe(word));
     }
     match &status.last_drain {
         Some(last) => format!("drained {}: {}", output.clock.relative(last.at), safe(&last.result)),
@@ -141,7 +142,10 @@ fn doing(status: &DomainStatus, output: &Output) -> String {
 fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
     let clock = output.clock.clone();
     let time = |time: Option<jiff::Timestamp>| or_nothing(time.map(|time| clock.exact(time)));
-    let mode = status.mode.clone().unwrap_or_else(|| "not configured".to_owned());
+    let mode = status.mode.clone().unwrap_or_else(|| {
+        let notices = status.domain.notices_to().map(|to| format!("notices to senders at {to}"));
+        notices.unwrap_or_else(|| "not configured".to_owned())
+    });
     output.line(&format!("domain        {}", status.domain))?;
     output.line(&format!("mode          {}", safe(&mode)))?;
     output.line(&format!("messages      {}", number(status.messages)))?;
@@ -154,8 +158,8 @@ fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
     }
     if let Some(hold) = &status.hold {
         let word = if hold.kind == "operator" { "held" } else { &hold.kind };
-        let line = format!("{:<12}  {}, since {}", safe(word), safe(&hold.reason), clock.exact(hold.since));
-        output.line(&line)?;
+        let reason = if hold.reason.is_empty() { String::new() } else { format!("{}, ", safe(&hold.reason)) };
+        output.line(&format!("{:<12}  {reason}since {}", safe(word), clock.exact(hold.since)))?;
         if let Some(until) = hold.until {
             output.line(&format!("until         {}", clock.exact(until)))?;
         }
@@ -319,5 +323,32 @@ until         2026-02-01 08:00:00 +00:00 (in 20h)
 retention     paused: its mail gets no older
 ";
         assert!(shared.text().contains(expected), "{}", shared.text());
+        let hold = HoldView {
+            kind: "operator".to_owned(),
+            reason: String::new(),
+            since: "2026-01-31T09:00:00Z".parse().unwrap(),
+            until: None,
+            retention_paused: false,
+        };
+        let status = DomainStatus { hold: Some(hold), ..example() };
+        let (shared, mut output) = self::output();
+        detail(&status, &mut output).unwrap();
+        assert!(
+            shared.text().contains("held          since 2026-01-31 09:00:00 +00:00 (3h ago)\n"),
+            "no reason"
+        );
+        assert_eq!(doing(&status, &output), "held");
+    }
+
+    #[test]
+    fn a_queue_of_notices_is_no_domain_that_somebody_forgot() {
+        let queue = "example.net.notices.invalid".parse().unwrap();
+        let (shared, mut output) = self::output();
+        detail(&DomainStatus { domain: queue, mode: None, ..example() }, &mut output).unwrap();
+        assert!(
+            shared.text().contains("mode          notices to senders at example.net\n"),
+            "{}",
+            shared.text()
+        );
     }
 }

@@ -76,8 +76,8 @@ pub(crate) fn run(verb: TrustSnippet, options: &Options, output: &mut Output) ->
     let file = config::file(None, options);
     let (config, report) = load(&file, &Machine::this());
     let Some(config) = config else {
-        let message = report.findings().next().map(ToString::to_string).unwrap_or_default();
-        return Err(Failure::Configuration { path: file, message });
+        let first = report.findings().next().map(ToString::to_string);
+        return Err(Failure::Finding(first.unwrap_or_default()));
     };
     let facts = facts(&config, verb.domain, verb.address)?;
     let snippet = snippet(verb.server, &facts);
