@@ -6,7 +6,6 @@ use std::time::Duration;
 
 /// sled's cache, unless configured. It counts octets as stored; in memory they are two and a half times as many. With
 /// 16 MiB the index of 1,000,000 messages takes about 90 MiB in all, with 64 MiB all of it is in memory, about 200 MiB;
-
 /// intake and drains were no slower.
 pub(crate) const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
 
