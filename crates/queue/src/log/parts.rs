@@ -1,5 +1,7 @@
 //! Reads the parts of one record, with their checks.
 
+use std::io;
+
 use bytes::Bytes;
 
 use super::record::{Header, Kind};
@@ -84,7 +86,8 @@ pub(crate) fn open_large(
     }
 }
 
-/// Reads content to its end and compares its check; true if it is what was stored.
+/// Reads content to its end and compares its check; true if it is what was stored, and where the medium does not give it
+/// back: that is no sign of a write that was cut short, and whoever reads it is told.
 pub(crate) fn content_is_whole(
     disk: &dyn Disk,
     large_dir: &std::path::Path,
@@ -94,27 +97,32 @@ pub(crate) fn content_is_whole(
     parts: &Parts,
 ) -> bool {
     let at = u64::from(header.offset) + header.content_at();
-    let Some(crc) = crc_of(file, at, u64::from(header.content), 0) else { return false };
+    let unread = |error: &io::Error| error.raw_os_error() == Some(nix::libc::EIO);
+    let crc = match crc_of(file, at, u64::from(header.content), 0) {
+        Ok(crc) => crc,
+        Err(error) => return unread(&error),
+    };
     match parts.content {
         WireContent::Inline => crc == header.content_crc,
         WireContent::File { size, nonce } => {
             let path = super::large::path(large_dir, segment.number, header.id, nonce);
             let Ok(file) = disk.open(&path, Access::Read) else { return false };
             file.len().is_ok_and(|len| len == size)
-                && crc_of(&*file, 0, size, crc) == Some(header.content_crc)
+                && crc_of(&*file, 0, size, crc)
+                    .map_or_else(|error| unread(&error), |crc| crc == header.content_crc)
         }
     }
 }
 
 /// Goes on with a check over what is read.
-fn crc_of(file: &dyn DiskFile, mut at: u64, mut left: u64, mut crc: u32) -> Option<u32> {
+fn crc_of(file: &dyn DiskFile, mut at: u64, mut left: u64, mut crc: u32) -> io::Result<u32> {
     let mut chunk = vec![0; usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(SEARCH_CHUNK)];
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(SEARCH_CHUNK).min(chunk.len());
-        read_exact_at(file, &mut chunk[..want], at).ok()?;
+        read_exact_at(file, &mut chunk[..want], at)?;
         crc = crc32c::crc32c_append(crc, &chunk[..want]);
         at += want as u64;
         left -= want as u64;
     }
-    Some(crc)
+    Ok(crc)
 }

@@ -295,3 +295,18 @@ fn a_segment_whose_end_cannot_be_read_keeps_everything() {
     assert_eq!((log.scan().0.len(), log.report.damaged.len()), (5, 0));
     assert_eq!(log.content(places[4]).unwrap(), octets(5, 500));
 }
+
+/// A large file of the last group that cannot be read is not taken for one that was never written.
+#[test]
+fn a_large_file_of_the_last_group_that_cannot_be_read_is_kept() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let place = log.append(1, 1, &octets(1, 5000));
+    let path = sim.files().into_iter().find(|path| path.starts_with("/data/large")).unwrap();
+    sim.spoil(&path, 0..4096);
+    let log = log.kill();
+    assert_eq!((log.scan().0.len(), log.report.left_over_files), (1, 0));
+    assert!(matches!(log.content(place), Err(StoreError::Damaged(_))));
+    sim.heal();
+    assert_eq!(log.kill().content(place).unwrap(), octets(1, 5000));
+}
