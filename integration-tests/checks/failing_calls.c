@@ -1,7 +1,8 @@
 /* Calls that fail when told to, for a program started with LD_PRELOAD. Only files below RESTANTE_FAULT_DIR are meant.
-   What fails stands in the file RESTANTE_FAULT_CONTROL, eight 32-bit numbers: which call (see below), how many of them
+   What fails stands in the file RESTANTE_FAULT_CONTROL, ten 32-bit numbers: which call (see below), how many of them
    pass first, how many fail then, with which errno, whether a write that fails has written its first half, how many
-   have failed, how many came in all, and 0. */
+   have failed, how many came in all; and for reads, where the inode is not 0, of which file and which of its sectors of
+   512 octets, from and until. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <dirent.h>
@@ -18,12 +19,13 @@
 #include <unistd.h>
 
 enum { NONE, OPEN, READ, WRITE, SYNC, RENAME, UNLINK, TRUNCATE, ALLOCATE, MKDIR, STATVFS };
-enum { CALL, SKIP, TIMES, ERROR, HALF, FAILED, SEEN };
+enum { CALL, SKIP, TIMES, ERROR, HALF, FAILED, SEEN, INODE, FROM, UNTIL };
 
 static volatile uint32_t *control;
 static const char *dir;
 static size_t dir_len;
 static volatile unsigned char ours[65536];
+static volatile uint32_t inode_of[65536];
 
 #define REAL(name) static __typeof__(name) *real; if (!real) real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
@@ -34,7 +36,7 @@ __attribute__((constructor)) static void begin(void) {
   dir_len = strlen(dir);
   int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) abort();
-  void *place = mmap(NULL, 32, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void *place = mmap(NULL, 40, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (place == MAP_FAILED) abort();
   control = place;
 }
@@ -58,8 +60,18 @@ static int fails(uint32_t call) {
   return 0;
 }
 
+/* Whether this read fails. */
+static int bad(int fd, uint64_t at, uint64_t n) {
+  if (control[INODE] == 0) return fails(READ);
+  if (control[INODE] != inode_of[fd] || at + n <= control[FROM] * 512ull || at >= control[UNTIL] * 512ull) return 0;
+  return fails(READ);
+}
+
 static int opened(const char *path, int fd) {
-  if (fd >= 0 && fd < 65536) ours[fd] = meant(path) ? 1 : 0;
+  if (fd < 0 || fd >= 65536) return fd;
+  ours[fd] = meant(path) ? 1 : 0;
+  struct stat seen;
+  if (ours[fd] && fstat(fd, &seen) == 0) inode_of[fd] = (uint32_t)seen.st_ino;
   return fd;
 }
 
@@ -71,9 +83,9 @@ int openat64(int at, const char *path, int flags, ...) { MODE REAL(openat64); if
 int close(int fd) { REAL(close); if (fd >= 0 && fd < 65536) ours[fd] = 0; return real(fd); }
 DIR *opendir(const char *path) { REAL(opendir); if (meant(path) && fails(OPEN)) return NULL; return real(path); }
 
-ssize_t read(int fd, void *to, size_t n) { REAL(read); if (is_ours(fd) && fails(READ)) return -1; return real(fd, to, n); }
-ssize_t pread64(int fd, void *to, size_t n, off64_t at) { REAL(pread64); if (is_ours(fd) && fails(READ)) return -1; return real(fd, to, n, at); }
-ssize_t pread(int fd, void *to, size_t n, off_t at) { REAL(pread); if (is_ours(fd) && fails(READ)) return -1; return real(fd, to, n, at); }
+ssize_t read(int fd, void *to, size_t n) { REAL(read); if (is_ours(fd) && bad(fd, (uint64_t)lseek(fd, 0, SEEK_CUR), n)) return -1; return real(fd, to, n); }
+ssize_t pread64(int fd, void *to, size_t n, off64_t at) { REAL(pread64); if (is_ours(fd) && bad(fd, (uint64_t)at, n)) return -1; return real(fd, to, n, at); }
+ssize_t pread(int fd, void *to, size_t n, off_t at) { REAL(pread); if (is_ours(fd) && bad(fd, (uint64_t)at, n)) return -1; return real(fd, to, n, at); }
 
 ssize_t write(int fd, const void *from, size_t n) {
   REAL(write);

@@ -1,8 +1,8 @@
 //! The disk is full, refuses calls, or gives back other bits than it was given: no 250 without durability, no server
 //! that stays away, and damage that is told and stays with its message.
 //!
-//! `RESTANTE_FAILING_CALLS=n` lets calls fail so often, `RESTANTE_FLIPS=n` flips so many bits (20 and 12 if not given),
-//! `RESTANTE_SEED=n` begins the chances there.
+//! `RESTANTE_FAILING_CALLS=n` lets calls fail so often, `RESTANTE_FLIPS=n` flips so many bits, `RESTANTE_BAD_BLOCKS=n` takes
+//! so many blocks (20, 12 and 12 if not given), `RESTANTE_SEED=n` begins the chances there.
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,11 @@ use restante_integration_tests::faults::{
 use restante_integration_tests::{Behaviour, Daemon, DaemonOptions, eventually};
 
 const LONG: Duration = Duration::from_secs(90);
+
+/// What one damaged message may repeat: its content cannot be sent to the end, so the connection ends, and with it the
+/// answers to those before it that were not read yet (64 of each connection, and two drains); and the state of one
+/// recipient may be another than it was.
+const REPEATED: u32 = 2 * 64 + 2;
 
 fn options(data_dir: PathBuf, low_water: &str) -> DaemonOptions {
     DaemonOptions {
@@ -70,6 +75,9 @@ impl World {
         self.traffic.stop();
         assert_eq!(self.traffic.wrong(), Vec::<String>::new(), "nobody is refused for good");
         let accepted = self.traffic.acknowledged();
+        // What could not be read while reads failed was set aside as damaged; a start after it looks again.
+        self.daemon.kill();
+        self.daemon.run();
         let empty = self.account.drain(&self.daemon, &owed(&accepted), LONG);
         let sums = self.account.sums(&accepted, &BTreeSet::new());
         assert!(empty, "the queue does not empty: {sums}; {}", health(&self.daemon));
@@ -226,6 +234,12 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.is_ok_and(|status| status.success()), "a copy of the data");
 }
 
+/// Messages listed as damaged; nothing where nobody answers, as while the store is opened again.
+fn damaged(daemon: &Daemon) -> Option<u64> {
+    let output = daemon.admin(&["list", "--state", "damaged", "--json"]);
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).lines().count() as u64)
+}
+
 /// Everything wanted is delivered, or what is left has been listed as damaged for a while.
 fn deliver(account: &mut Account, daemon: &Daemon, wanted: &BTreeSet<(usize, Recipient)>) {
     let mut left_since = None;
@@ -236,8 +250,7 @@ fn deliver(account: &mut Account, daemon: &Daemon, wanted: &BTreeSet<(usize, Rec
         if wanted.is_subset(&account.delivered()) {
             return true;
         }
-        let listed = daemon.json(&["list", "--state", "damaged"]).len();
-        let left = daemon.try_waiting() == Some(listed as u64);
+        let left = damaged(daemon).is_some_and(|listed| daemon.try_waiting() == Some(listed));
         let since = *left_since.get_or_insert_with(Instant::now);
         if !left {
             left_since = None;
@@ -246,81 +259,103 @@ fn deliver(account: &mut Account, daemon: &Daemon, wanted: &BTreeSet<(usize, Rec
     });
 }
 
-/// Starts, delivers everything, and tells what is missing and what was said of it.
-fn survive(
-    data: &Path,
-    accepted: &BTreeSet<usize>,
-    before: &BTreeSet<(usize, Recipient)>,
-    what: &str,
-) -> Sums {
-    let mut daemon = Daemon::prepare(&options(data.to_owned(), "1 MB"));
-    let verified = daemon.admin(&["spool", "verify", "--json"]);
-    let report: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+/// A store on which something was done, closed in order and as if killed.
+struct Stored {
+    base: PathBuf,
+    killed: PathBuf,
+    accepted: BTreeSet<usize>,
+    before: BTreeSet<(usize, Recipient)>,
+}
+
+impl Stored {
+    fn make(dir: &Path) -> Self {
+        let (base, killed) = (dir.join("base"), dir.join("killed"));
+        let mut world = World::start(Daemon::start(&options(base.clone(), "1 MB")));
+        assert!(eventually(LONG, || world.traffic.count() > 120), "intake stands still");
+        // Some is delivered already, so that there are dead records and records that are half done.
+        let _ = world.daemon.try_etrn("example.com");
+        assert!(eventually(LONG, || world.account.deliveries() > 10), "example.com is drained");
+        assert!(eventually(LONG, || world.traffic.count() > 250), "intake stands still");
+        world.traffic.stop();
+        assert!(
+            eventually(LONG, || world.daemon.waiting("example.com") == 0 || world.account.deliveries() > 10)
+        );
+        std::thread::sleep(Duration::from_millis(500));
+        world.daemon.signal(nix::sys::signal::Signal::SIGSTOP);
+        copy(&base, &killed);
+        world.daemon.signal(nix::sys::signal::Signal::SIGCONT);
+        let ended = world.daemon.stop();
+        say(&format!("{} delivered before the end, {ended:?}", world.account.deliveries()));
+        let (accepted, before) = (world.traffic.acknowledged(), world.account.delivered());
+        Self { base, killed, accepted, before }
+    }
+
+    /// Starts on a store that was harmed, delivers everything, and tells what is missing and what was said of it: at
+    /// most `most` messages may be.
+    fn survive(&self, data: &Path, reads: Option<&FailingCalls>, most: usize, what: &str) -> Sums {
+        let mut daemon = Daemon::prepare(&options(data.to_owned(), "1 MB"));
+        let verified = daemon.admin(&["spool", "verify", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+        if let Some(calls) = reads {
+            calls.preload(&mut daemon, data);
+        }
+        start_harmed(&mut daemon, data, what);
+        let mut account = Account::open(&daemon, &Behaviour::default());
+        let wanted: BTreeSet<_> = owed(&self.accepted).difference(&self.before).copied().collect();
+        deliver(&mut account, &daemon, &wanted);
+        let mut sums = account.sums(&self.accepted, &self.before);
+        let told: serde_json::Value = serde_json::from_str(&health(&daemon)).unwrap_or_default();
+        let listed = damaged(&daemon).unwrap_or(0);
+        let (found, noticed) = (report["damage"].as_u64(), told["damaged"].as_u64());
+        let messages: BTreeSet<_> = sums.lost.iter().map(|(number, _)| *number).collect();
+        say(&format!(
+            "{what}: {} of {} not delivered; verify finds {found:?}, health tells {noticed:?}, {listed} listed",
+            messages.len(),
+            self.accepted.len()
+        ));
+        if !messages.is_empty() {
+            assert!(messages.len() <= most, "{what}: too many messages are concerned: {messages:?}");
+            assert!(reads.is_some() || found > Some(0), "{what}: spool verify does not see it: {report}");
+            assert!(noticed > Some(0) || listed > 0, "{what}: nobody is told: {told}");
+            sums.held = sums.lost.len();
+            sums.lost.clear();
+        }
+        sums.check(what);
+        assert!(daemon.runs(), "{what}: it ended by itself: {}", daemon.log());
+        assert!(sums.doubled <= REPEATED, "{what}: {} doubled", sums.doubled);
+        sums
+    }
+}
+
+/// Starts on a store that was harmed. There is one file that may not be guessed: which domains are stopped.
+fn start_harmed(daemon: &mut Daemon, data: &Path, what: &str) {
     daemon.launch();
     let port = daemon.ports().smtp;
     let up = eventually(LONG, || !daemon.runs() || TcpStream::connect(("127.0.0.1", port)).is_ok());
     if !daemon.runs() {
-        // The one file that may not be guessed: which domains are stopped.
         assert!(daemon.log().contains("domains.json"), "{what}: it does not start: {}", daemon.log());
         std::fs::remove_file(data.join("domains.json")).expect("what it says can be done");
         daemon.run();
     }
     assert!(up, "{what}: nobody listens");
-    let mut account = Account::open(&daemon, &Behaviour::default());
-    let wanted: BTreeSet<_> = owed(accepted).difference(before).copied().collect();
-    deliver(&mut account, &daemon, &wanted);
-    let mut sums = account.sums(accepted, before);
-    let told: serde_json::Value = serde_json::from_str(&health(&daemon)).unwrap_or_default();
-    let listed = daemon.json(&["list", "--state", "damaged"]).len();
-    let (found, noticed) = (report["damage"].as_u64(), told["damaged"].as_u64());
-    let messages: BTreeSet<_> = sums.lost.iter().map(|(number, _)| *number).collect();
-    say(&format!(
-        "{what}: {} of {} not delivered; verify finds {found:?}, health tells {noticed:?}, {listed} listed",
-        messages.len(),
-        accepted.len()
-    ));
-    if !messages.is_empty() {
-        assert!(messages.len() == 1, "{what}: more than one message is concerned: {messages:?}");
-        assert!(found > Some(0), "{what}: spool verify does not see it: {report}");
-        assert!(noticed > Some(0) || listed > 0, "{what}: nobody is told: {told}");
-        sums.held = sums.lost.len();
-        sums.lost.clear();
-    }
-    sums.check(what);
-    sums
 }
 
 #[test]
 fn bits_that_flip() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let base = dir.path().join("base");
-    let mut world = World::start(Daemon::start(&options(base.clone(), "1 MB")));
-    assert!(eventually(LONG, || world.traffic.count() > 120), "intake stands still");
-    // Some is delivered already, so that there are dead records and records that are half done.
-    let _ = world.daemon.try_etrn("example.com");
-    assert!(eventually(LONG, || world.account.deliveries() > 10), "example.com is drained");
-    assert!(eventually(LONG, || world.traffic.count() > 250), "intake stands still");
-    world.traffic.stop();
-    assert!(eventually(LONG, || world.daemon.waiting("example.com") == 0 || world.account.deliveries() > 10));
-    std::thread::sleep(Duration::from_millis(500));
-    let killed = dir.path().join("killed");
-    world.daemon.signal(nix::sys::signal::Signal::SIGSTOP);
-    copy(&base, &killed);
-    world.daemon.signal(nix::sys::signal::Signal::SIGCONT);
-    world.daemon.stop();
-    let (accepted, before) = (world.traffic.acknowledged(), world.account.delivered());
+    let stored = Stored::make(dir.path());
     let (mut chance, flips) = (Chance::new(seed()), number("RESTANTE_FLIPS", 12));
     let (mut damaged, mut delivered, mut doubled, mut done) = (0, 0, 0, 0);
     while done < flips {
         let case = dir.path().join("case");
-        let from = if done % 2 == 0 { &base } else { &killed };
+        let from = if done % 2 == 0 { &stored.base } else { &stored.killed };
         copy(from, &case);
         let Some(flipped) = flip(&case, &mut chance) else {
             std::fs::remove_dir_all(&case).expect("the copy can go");
             continue;
         };
         done += 1;
-        let sums = survive(&case, &accepted, &before, &format!("flip {done}, {flipped}"));
+        let sums = stored.survive(&case, None, 1, &format!("flip {done}, {flipped}"));
         damaged += sums.held;
         delivered += sums.delivered;
         doubled += sums.doubled;
@@ -329,6 +364,53 @@ fn bits_that_flip() {
     say(&format!(
         "{flips} bits flipped: {} accepted each time, {delivered} delivered in all, {damaged} held as damaged, 0 lost, \
          {doubled} doubled",
-        accepted.len()
+        stored.accepted.len()
     ));
+}
+
+/// What a disk reads at once, and loses at once.
+const BLOCK: u64 = 4096;
+
+/// A block of a file that cannot be read any more; which.
+fn spoil(data: &Path, calls: &FailingCalls, number: u64, chance: &mut Chance) -> String {
+    let mut found = Vec::new();
+    files(data, &mut found);
+    let kind = ["log/", "index/", "log/", "large/"][usize::try_from(number % 4).expect("a small number")];
+    let name = |path: &Path| path.strip_prefix(data).map_or(String::new(), |path| path.display().to_string());
+    found.retain(|path| name(path).starts_with(kind) && path.metadata().is_ok_and(|file| file.len() > 0));
+    found.sort();
+    let path = &found[usize::try_from(chance.below(found.len() as u64)).expect("an index")];
+    let blocks = path.metadata().expect("it has a length").len().div_ceil(BLOCK);
+    // The first and the last are special in more than one format.
+    let block =
+        [0, blocks - 1, chance.below(blocks)][usize::try_from(number / 4 % 3).expect("a small number")];
+    let sector = u32::try_from(block * (BLOCK / 512)).expect("not that far");
+    calls.spoil(path, sector..sector + u32::try_from(BLOCK / 512).expect("eight"));
+    format!("{} block {block} of {blocks}", name(path))
+}
+
+#[test]
+fn blocks_that_cannot_be_read() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (stored, calls) = (Stored::make(dir.path()), FailingCalls::build(dir.path()));
+    let (mut chance, blocks) = (Chance::new(seed()), number("RESTANTE_BAD_BLOCKS", 12));
+    let (mut damaged, mut delivered, mut doubled, mut read) = (0, 0, 0, 0);
+    for number in 0..blocks {
+        let case = dir.path().join("case");
+        copy(if number % 2 == 0 { &stored.base } else { &stored.killed }, &case);
+        let spoilt = spoil(&case, &calls, number, &mut chance);
+        // As many as begin, end or lie in it.
+        let sums = stored.survive(&case, Some(&calls), 10, &format!("bad block {number}, {spoilt}"));
+        damaged += sums.held;
+        delivered += sums.delivered;
+        doubled += sums.doubled;
+        read += u64::from(calls.heal() > 0);
+        std::fs::remove_dir_all(&case).expect("the copy can go");
+    }
+    say(&format!(
+        "{blocks} blocks that cannot be read, {read} of them asked for: {} accepted each time, {delivered} delivered in \
+         all, {damaged} held as damaged, 0 lost, {doubled} doubled",
+        stored.accepted.len()
+    ));
+    assert!(read * 2 > blocks, "nobody reads there: {read}");
 }

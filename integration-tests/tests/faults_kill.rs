@@ -17,9 +17,12 @@ const LONG: Duration = Duration::from_secs(60);
 /// Connections of one drain.
 const CONNECTIONS: u32 = 2;
 
-/// What one kill may repeat: for each of both drains the outcomes on their way to the store (512) with the batch that is
+/// What is recorded together of one drain: what a kill repeats as a rule.
+const GROUP: u32 = 128;
+
+/// What one kill may repeat at worst: for each of both drains the outcomes on their way to the store (512) with the batch that is
 /// being recorded (128), and for each connection the messages whose answers were not read yet (64).
-const REPEATED_PER_KILL: u32 = 2 * (512 + 128 + CONNECTIONS * 64);
+const REPEATED_PER_KILL: u32 = 2 * (512 + GROUP + CONNECTIONS * 64);
 
 /// In the middle of what the daemon is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +44,8 @@ struct World {
     account: Account,
     chance: Chance,
     kills: BTreeMap<Under, u32>,
+    /// Of these, such that really came in the middle of it, as far as can be seen from outside.
+    hits: BTreeMap<Under, u32>,
 }
 
 fn options(quota: &str) -> DaemonOptions {
@@ -64,8 +69,8 @@ impl World {
         self.daemon.data_dir().join(name)
     }
 
-    /// Waits for the beginning of a checkpoint (the index is written) or its end (the file says so).
-    fn await_checkpoint(&mut self) {
+    /// Waits for the beginning of a checkpoint (the index is written) or its end (the file says so). False: none came.
+    fn await_checkpoint(&mut self) -> bool {
         let name = if self.chance.percent(50) { "index/db" } else { "checkpoint" };
         let path = self.file(name);
         let written = || path.metadata().and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -74,6 +79,7 @@ impl World {
             std::thread::sleep(Duration::from_micros(200));
         }
         self.pause(4);
+        written() != before
     }
 
     fn kill(&mut self, under: Under) {
@@ -81,35 +87,70 @@ impl World {
         *self.kills.entry(under).or_default() += 1;
     }
 
-    fn round(&mut self, under: Under) {
-        self.ask(Recipient::Org);
-        if self.chance.percent(30) {
-            self.ask(Recipient::Com);
+    /// Starts on an index that is gone, and waits until the log is being read.
+    fn begin_rebuild(&mut self) {
+        self.kill(Under::Intake);
+        std::fs::remove_dir_all(self.file("index")).expect("the index can be removed");
+        let said = self.daemon.log().len();
+        self.daemon.launch();
+        let daemon = &self.daemon;
+        let begins = || daemon.log()[said..].contains("index_rebuilding");
+        let end = Instant::now() + Duration::from_secs(10);
+        while !begins() && Instant::now() < end {
+            std::thread::sleep(Duration::from_micros(500));
         }
-        let before = self.account.deliveries();
+        self.pause(60);
+    }
+
+    /// Brings the daemon into the middle of something. False: it cannot be said to be there; with [`Under::Rebuild`] and
+    /// [`Under::Reload`] what it had said until the kill tells.
+    fn bring(&mut self, under: Under) -> bool {
+        let before = (self.account.deliveries(), self.traffic.count());
         match under {
-            Under::Intake => self.pause(600),
+            Under::Intake => {
+                self.pause(600);
+                self.traffic.count() > before.1
+            }
             Under::Drain => {
                 // With nothing to deliver it is one more kill under intake.
                 let account = &mut self.account;
-                eventually(Duration::from_secs(3), || account.deliveries() > before);
+                let drains = eventually(Duration::from_secs(3), || account.deliveries() > before.0);
                 self.pause(40);
+                drains
             }
             Under::Checkpoint => self.await_checkpoint(),
             Under::Rebuild => {
-                self.kill(Under::Rebuild);
-                std::fs::remove_dir_all(self.file("index")).expect("the index can be removed");
-                self.daemon.launch();
-                self.pause(1500);
+                self.begin_rebuild();
+                true
             }
             Under::Reload => {
                 let quota = if self.chance.percent(50) { "8 GB" } else { "9 GB" };
                 self.daemon.configure(&options(quota));
                 self.daemon.signal(Signal::SIGHUP);
                 self.pause(30);
+                true
             }
         }
+    }
+
+    fn round(&mut self, under: Under) {
+        self.ask(Recipient::Org);
+        if self.chance.percent(30) {
+            self.ask(Recipient::Com);
+        }
+        let said = self.daemon.log().len();
+        let there = self.bring(under);
         self.kill(under);
+        let said = self.daemon.log().split_off(said);
+        // What says that it was over before the kill.
+        let over = match under {
+            Under::Rebuild => {
+                said.rsplit("index_rebuilding").next().is_some_and(|end| end.contains("index_ready"))
+            }
+            Under::Reload => said.contains("\"reloaded\""),
+            _ => false,
+        };
+        *self.hits.entry(under).or_default() += u32::from(there && !over);
         self.daemon.run();
         let (traffic, served) = (&self.traffic, self.traffic.count());
         assert!(
@@ -126,7 +167,7 @@ fn kills_under_everything() {
     let daemon = Daemon::start(&options("8 GB"));
     let account = Account::open(&daemon, &Behaviour::default());
     let traffic = Traffic::start(daemon.ports().smtp, 6, Duration::from_millis(3));
-    let mut world = World { daemon, traffic, account, chance, kills: BTreeMap::new() };
+    let mut world = World { daemon, traffic, account, chance, kills: BTreeMap::new(), hits: BTreeMap::new() };
     assert!(eventually(LONG, || world.traffic.count() > 100), "intake stands still");
     let (mut doubled, mut most) = (0, 0);
     for round in 0.. {
@@ -146,8 +187,9 @@ fn kills_under_everything() {
     let sums = world.account.sums(&accepted, &BTreeSet::new());
     let kills: u32 = world.kills.values().sum();
     say(&format!(
-        "{kills} kills {:?}: {sums} (at most {most} from one kill to the next); {} connections broken, {} refused",
+        "{kills} kills {:?}, in the middle of it {:?}: {sums} (at most {most} from one kill to the next); {} connections broken, {} refused",
         world.kills,
+        world.hits,
         world.traffic.broken(),
         world.traffic.refused()
     ));
@@ -155,5 +197,13 @@ fn kills_under_everything() {
     assert!(empty, "the queue empties");
     assert_eq!(world.traffic.wrong(), Vec::<String>::new(), "nobody is refused for good");
     assert!(sums.accepted > 100 * usize::try_from(kills).expect("few") / 15, "the clients did their work");
-    assert!(sums.doubled <= kills * REPEATED_PER_KILL, "{} doubled", sums.doubled);
+    assert!(
+        most <= REPEATED_PER_KILL && sums.doubled <= kills * GROUP,
+        "{} doubled, {most} at once",
+        sums.doubled
+    );
+    let hits = |under| world.hits.get(&under).copied().unwrap_or(0);
+    assert!(world.hits.values().sum::<u32>() * 2 > kills, "the kills came at other times: {:?}", world.hits);
+    assert!(hits(Under::Drain) > 0 && hits(Under::Checkpoint) > 0, "{:?}", world.hits);
+    assert!(kills < 100 || Under::EVERY.iter().all(|under| hits(*under) >= 5), "{:?}", world.hits);
 }

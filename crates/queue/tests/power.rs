@@ -5,7 +5,7 @@
 //! what was granted is there, byte for byte; what was settled does not come back; what failed is still to be reported.
 //! The next child goes on from one of these states.
 //!
-//! `RESTANTE_SEEDS=n` looks at so many states (240 if not given), `RESTANTE_SEED=n` begins the chances there. A state in
+//! `RESTANTE_SEEDS=n` looks at so many states (160 if not given), `RESTANTE_SEED=n` begins the chances there. A state in
 //! which something is missing is kept; `RESTANTE_POWER_CASE=dir` looks at it again.
 #![allow(
     clippy::unwrap_used,
@@ -233,7 +233,7 @@ async fn what_was_promised_outlives_the_loss_of_power_at_every_sync() {
     }
     let seed = number("RESTANTE_SEED").unwrap_or_else(rand::random);
     say(&format!("RESTANTE_SEED={seed}"));
-    let states = number("RESTANTE_SEEDS").unwrap_or(240);
+    let states = number("RESTANTE_SEEDS").unwrap_or(160);
     let mut all = Sums::default();
     let (mut granted, mut settled, mut rounds) = (0, 0, 0);
     while (all.states as u64) < states {
@@ -317,7 +317,7 @@ async fn fail_one(kind: u64, after: u64, rng: &mut StdRng, sums: &mut Sums) -> R
 }
 
 /// Each call of a store's first moments fails once: nobody is promised anything that does not outlive the loss of power
-/// after it. `RESTANTE_CALLS=n` takes the first n of each kind; if it is not given, three of each.
+/// after it. `RESTANTE_CALLS=n` takes the first n of each kind; if it is not given, two of each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_call_fails_no_promise_is_broken() {
     let seed = number("RESTANTE_SEED").unwrap_or_else(rand::random);
@@ -329,7 +329,7 @@ async fn whatever_call_fails_no_promise_is_broken() {
         let usual = usual.count(kind);
         let places: Vec<u64> = match all {
             Some(all) => (0..all).collect(),
-            None => (0..3).filter(|_| usual > 0).map(|_| rng.random_range(0..usual)).collect(),
+            None => (0..2).filter(|_| usual > 0).map(|_| rng.random_range(0..usual.div_ceil(2))).collect(),
         };
         let mut failed = 0;
         for after in places {
@@ -344,7 +344,7 @@ async fn whatever_call_fails_no_promise_is_broken() {
         say(&format!("to {what}: {usual} calls, {failed} of them failed once"));
         hits += failed;
     }
-    assert!(hits > 10 && sums.due > 0, "few calls failed: {hits}");
+    assert!(hits > 3 && sums.due > 0, "few calls failed: {hits}");
     say(&format!(
         "each followed by a loss of power, {} states: {} granted, {} found waiting over all states, 0 lost",
         sums.states, sums.points, sums.due

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,7 +70,7 @@ impl FailingCalls {
         compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
         let built = compiler.output().expect("there is a C compiler");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        std::fs::write(&path, [0; 32]).expect("the control file can be written");
+        std::fs::write(&path, [0; 40]).expect("the control file can be written");
         let control = File::options().read(true).write(true).open(&path).expect("the control file opens");
         Self { control, path, library }
     }
@@ -89,7 +89,23 @@ impl FailingCalls {
     /// When the control file is gone.
     pub fn arm(&self, call: Call, skip: u32, times: u32, errno: i32, half: bool) {
         self.heal();
-        let numbers = [call as u32, skip, times, errno.unsigned_abs(), u32::from(half), 0, 0, 0];
+        let numbers = [call as u32, skip, times, errno.unsigned_abs(), u32::from(half), 0, 0, 0, 0, 0];
+        self.set(&numbers);
+    }
+
+    /// These sectors (of 512 octets) of a file cannot be read any more.
+    ///
+    /// # Panics
+    /// When the file or the control file is gone.
+    pub fn spoil(&self, file: &Path, sectors: std::ops::Range<u32>) {
+        self.heal();
+        let inode = file.metadata().expect("the file is there").ino();
+        let inode = u32::try_from(inode & u64::from(u32::MAX)).expect("32 bits");
+        let errno = nix::libc::EIO.unsigned_abs();
+        self.set(&[Call::Read as u32, 0, u32::MAX, errno, 0, 0, 0, inode, sectors.start, sectors.end]);
+    }
+
+    fn set(&self, numbers: &[u32; 10]) {
         // The call last: from then on it is meant.
         for (number, value) in numbers.iter().enumerate().rev() {
             self.control.write_all_at(&value.to_ne_bytes(), number as u64 * 4).expect("a control file");

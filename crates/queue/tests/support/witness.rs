@@ -249,7 +249,7 @@ impl Known {
         };
         let counted = || DOMAINS.iter().map(|name| subject.waiting(name)).sum::<u64>();
         for _ in 0..2000 {
-            if counted() == due.len() as u64 {
+            if counted() == due.len() as u64 && !all(&subject).await.iter().any(settled) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
