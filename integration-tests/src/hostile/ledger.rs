@@ -49,6 +49,8 @@ pub struct Account {
     pub doubled_reset: usize,
     /// Copies that came again because the server was killed before it recorded our 250.
     pub doubled_killed: usize,
+    /// Copies that came again because the customer had called again, and waited no longer for the end of its first call.
+    pub doubled_called: usize,
     /// Copies that were said by a repeated connection; they prove nothing, because nobody hears its answers.
     pub doubled_replayed: usize,
     /// What a repeated connection said in the wrong place: nothing that anybody sent.
@@ -99,6 +101,11 @@ impl Circumstances {
             let open = arrival.passage.as_ref().is_none_or(|passage| passage.began <= *kill);
             open && arrival.at + UNRECORDED >= *kill
         })
+    }
+
+    /// Whether it came over a customer's connection that the server broke off, because the customer called again.
+    fn was_broken_off(&self, arrival: &Arrival) -> bool {
+        arrival.passage.as_ref().is_some_and(|passage| self.said.broken_off.contains(&passage.source()))
     }
 }
 
@@ -248,6 +255,8 @@ impl Account {
                 self.doubled_killed += 1;
             } else if arrival.was_reset_behind() {
                 self.doubled_reset += 1;
+            } else if told.was_broken_off(arrival) {
+                self.doubled_called += 1;
             } else {
                 self.suspects.insert(id.to_owned());
                 self.doubled_wrongly.push(format!("{:?} over {:?}", arrival.letter, arrival.passage));
@@ -277,7 +286,8 @@ impl fmt::Display for Account {
         write!(
             f,
             "accepted {} (and {} whose 250 was not heard), recipients delivered {}, held {}, reported {}, deleted {}, \
-             lost {}, doubled {} (250 cut off {}, reset behind it {}, killed {}, connection repeated {}, no reason {}), \
+             lost {}, doubled {} (250 cut off {}, reset behind it {}, killed {}, customer called again {}, connection \
+             repeated {}, no reason {}), \
              {} garbled by repeated connections",
             self.accepted,
             self.accepted_unheard,
@@ -289,11 +299,13 @@ impl fmt::Display for Account {
             self.doubled_unheard
                 + self.doubled_reset
                 + self.doubled_killed
+                + self.doubled_called
                 + self.doubled_replayed
                 + self.doubled_wrongly.len(),
             self.doubled_unheard,
             self.doubled_reset,
             self.doubled_killed,
+            self.doubled_called,
             self.doubled_replayed,
             self.doubled_wrongly.len(),
             self.garbled_replayed,

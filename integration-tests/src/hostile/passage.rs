@@ -1,7 +1,8 @@
 //! What is known of one connection through the proxy: how much of it was passed on, and how it ended.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// From whoever connected to whoever listens, or back.
@@ -24,6 +25,8 @@ pub struct Passage {
     reset: AtomicBool,
     /// When it was accepted.
     pub began: Instant,
+    /// The address that the server sees.
+    source: OnceLock<SocketAddr>,
     /// Whether it is a dialogue said again, whose answers nobody hears.
     pub replay: bool,
 }
@@ -32,7 +35,7 @@ impl Passage {
     pub(super) fn new(replay: bool) -> Arc<Self> {
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
         let (cut, reset) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { up, down, cut, reset, began: Instant::now(), replay })
+        Arc::new(Self { up, down, cut, reset, began: Instant::now(), source: OnceLock::new(), replay })
     }
 
     const fn count(&self, direction: Direction) -> &AtomicU64 {
@@ -40,6 +43,17 @@ impl Passage {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
         }
+    }
+
+    /// It goes on to the server from here.
+    pub(super) fn starts_at(&self, source: SocketAddr) {
+        let _ = self.source.set(source);
+    }
+
+    /// The address that the server sees, as its log writes it.
+    #[must_use]
+    pub fn source(&self) -> String {
+        self.source.get().map(SocketAddr::to_string).unwrap_or_default()
     }
 
     /// So many octets more were passed on.

@@ -222,6 +222,7 @@ impl Shared {
         socket.bind(SocketAddr::from((source, 0))).ok()?;
         let ours = socket.local_addr().ok()?;
         self.enter(ours, passage);
+        passage.starts_at(ours);
         let stream = socket.connect(self.target).await.ok()?;
         stream.set_nodelay(true).ok()?;
         Some(stream)

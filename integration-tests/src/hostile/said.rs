@@ -19,6 +19,8 @@ pub struct Said {
     pub failed: BTreeSet<(String, String)>,
     /// Ids of messages, and of the notices about them.
     pub notices: BTreeMap<String, BTreeSet<String>>,
+    /// Customers' connections that were broken off because they called again.
+    pub broken_off: BTreeSet<String>,
 }
 
 impl Said {
@@ -28,7 +30,7 @@ impl Said {
         let mut said = Self::default();
         for line in log.lines() {
             let whole = &line[line.rfind("{\"timestamp\"").unwrap_or_default()..];
-            let events = ["accepted", "failed", "notice"];
+            let events = ["accepted", "failed", "notice", "turned_ended"];
             if events.iter().any(|event| whole.contains(&format!("\"event\":\"{event}\"")))
                 && let Ok(event) = serde_json::from_str(whole)
             {
@@ -51,6 +53,9 @@ impl Said {
             }
             Some("notice") => {
                 self.notices.entry(id).or_default().insert(text(&event["notice"]));
+            }
+            Some("turned_ended") if text(&event["result"]).contains("cancelled") => {
+                self.broken_off.insert(text(&event["client"]));
             }
             _ => {}
         }
@@ -86,11 +91,13 @@ mod tests {
             "\n",
             r#"{"timestamp":"x","event":"notice","id":"1","notice":"2"}"#,
             "\n",
+            r#"{"timestamp":"x","event":"turned_ended","client":"127.0.0.2:5","result":"delivered 1, then cancelled: x"}"#,
+            "\n",
         );
         let said = Said::read(log);
         assert_eq!(said.accepted["1"], ["a@example.org", "b@example.org"]);
         assert!(said.failed.contains(&("1".to_owned(), "b@example.org".to_owned())));
-        assert!(said.notices["1"].contains("2"));
+        assert!(said.notices["1"].contains("2") && said.broken_off.contains("127.0.0.2:5"));
         assert_eq!(lines_about(log, "\"2\"").lines().count(), 1);
     }
 }
