@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
         if !self.ready {
             return false;
         }
-        if self.session.is_idle() && self.step < 4 {
+        while self.session.is_idle() && self.step < 4 {
             self.step += 1;
             if self.say_first() {
                 return true;
