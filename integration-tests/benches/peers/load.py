@@ -26,6 +26,8 @@ def pour(server, sessions, messages, size, keep=True, to="user@d01.test", patien
 def size_up(server, sessions, most, size, keep, seconds):
     """How many messages take this server about so long, at most `most`; nobody is made to wait for the slowest."""
     few = min(most, max(sessions, 2 if size > 1 << 20 else 20))
+    if few == most:
+        return most
     pace = pour(server, sessions, few, size, keep)
     server.settle()
     return min(most, max(few, int(pace * seconds))) if pace else few
