@@ -13,6 +13,9 @@ use crate::disk::{Access, Disk, DiskFile, read_exact_at, read_stored, store_erro
 use crate::error::StoreError;
 use crate::limits::{MAX_HEAD, READ_AHEAD, SEARCH_CHUNK};
 
+/// The least that is written whole or not at all.
+const SECTOR: u64 = 512;
+
 /// A record's message, and where its content lies.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -96,7 +99,7 @@ pub(crate) fn content_is_whole(
     header: &Header,
     parts: &Parts,
 ) -> bool {
-    let at = u64::from(header.offset) + header.content_at();
+    let (segment_file, at) = (file, u64::from(header.offset) + header.content_at());
     let unread = |error: &io::Error| error.raw_os_error() == Some(nix::libc::EIO);
     let crc = match crc_of(file, at, u64::from(header.content), 0) {
         Ok(crc) => crc,
@@ -107,11 +110,25 @@ pub(crate) fn content_is_whole(
         WireContent::File { size, nonce } => {
             let path = super::large::path(large_dir, segment.number, header.id, nonce);
             let Ok(file) = disk.open(&path, Access::Read) else { return false };
-            file.len().is_ok_and(|len| len == size)
-                && crc_of(&*file, 0, size, crc)
-                    .map_or_else(|error| unread(&error), |crc| crc == header.content_crc)
+            if file.len().is_ok_and(|len| len != size) {
+                return false;
+            }
+            match crc_of(&*file, 0, size, crc) {
+                Ok(crc) if crc == header.content_crc => true,
+                // The file was synced before its record was written: once the record is whole, it is damaged, not torn.
+                Ok(_) => read_head(segment_file, header).is_ok_and(|head| !has_gap(&head, at)),
+                Err(error) => unread(&error),
+            }
         }
     }
+}
+
+/// Whether a sector's part of these octets, which begin there, reads as if it was never written.
+fn has_gap(octets: &[u8], at: u64) -> bool {
+    let first = (SECTOR - at % SECTOR).min(octets.len() as u64) as usize;
+    let (first, rest) = octets.split_at(first);
+    let unwritten = |part: &[u8]| !part.is_empty() && part.iter().all(|octet| *octet == 0);
+    unwritten(first) || rest.chunks(SECTOR as usize).any(unwritten)
 }
 
 /// Goes on with a check over what is read.

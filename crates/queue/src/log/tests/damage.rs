@@ -308,5 +308,20 @@ fn a_large_file_of_the_last_group_that_cannot_be_read_is_kept() {
     assert_eq!((log.scan().0.len(), log.report.left_over_files), (1, 0));
     assert!(matches!(log.content(place), Err(StoreError::Damaged(_))));
     sim.heal();
-    assert_eq!(log.kill().content(place).unwrap(), octets(1, 5000));
+    let log = log.kill();
+    assert_eq!(log.content(place).unwrap(), octets(1, 5000));
+}
+
+/// Nor is one in which a bit flipped.
+#[test]
+fn a_damaged_large_file_of_the_last_group_is_no_torn_group() {
+    let sim = SimDisk::default();
+    let mut log = Bench::open(&sim, small()).unwrap();
+    let sealed = log.try_seal(&octets(1, 5000)).unwrap().with_head(b"Received: by us\r\n".to_vec().into());
+    let place = log.try_append(vec![message(1, 1, sealed)]).remove(0).unwrap();
+    let path = sim.files().into_iter().find(|path| path.starts_with("/data/large")).unwrap();
+    sim.flip(&path, 8 * 2000);
+    let log = log.kill();
+    assert_eq!((log.scan().0.len(), log.report.left_over_files, log.report.torn_octets), (1, 0, 0));
+    assert!(matches!(log.content(place), Err(StoreError::Damaged(_))));
 }
