@@ -35,7 +35,7 @@ fn whatever_the_network_does_nothing_is_lost_and_every_double_has_its_reason() {
         }
         stop.store(true, Ordering::SeqCst);
     });
-    scene.finish(Duration::from_secs(60) + length / 6);
+    scene.finish(Duration::from_secs(120) + length / 2);
     let (connections, faults) = scene.connections();
     let account = scene.account();
     println!("seed {seed}, {length:?} of bad weather\n{}\n{account}", scene.told());

@@ -215,7 +215,7 @@ fn everything_at_once_and_every_message_accounted_for() {
     let seen = storm(&scene, length, &mut operator, seed);
     let ended = began.elapsed();
     operator.release_everything();
-    scene.finish(Duration::from_secs(120) + length / 6);
+    scene.finish(Duration::from_secs(120) + length / 2);
     let account = scene.account();
     println!(
         "seed {seed}, {length:?}; the last of it ended after {ended:.1?}, everything was drained after {:.1?}\n{}",

@@ -19,6 +19,9 @@ use crate::{sample, without_received};
 /// For one read or write; a network that stalls longer has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For the other side to read our last words.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// What a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Letter {
@@ -394,6 +397,13 @@ impl Session<'_> {
         self.talk.say(answer)?;
         if self.random.percent(12) {
             self.talk.say("421 4.3.2 enough for one connection")?;
+            // Some wait until the other side has read that; the reset of the others may overtake it.
+            if self.random.percent(60) {
+                let stream = self.talk.stream.get_ref();
+                stream.set_read_timeout(Some(LINGER))?;
+                stream.shutdown(std::net::Shutdown::Write)?;
+                std::io::copy(&mut self.talk.stream, &mut std::io::sink())?;
+            }
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())

@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 6;
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// Copies that arrived may be fewer than entries acknowledged by so many; then senders wait for the queues, which a bad
 /// network drains more slowly than it fills them.
-const BEHIND: usize = 3000;
+const BEHIND: usize = 1500;
 /// The sender of everything is at a domain that we hold, so that notices arrive here too.
 const SENDER: &str = "a@example.com";
 
