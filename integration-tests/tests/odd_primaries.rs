@@ -90,6 +90,7 @@ fn one(daemon: &Daemon, primary: &Primary, domain: &str, number: usize, trick: T
 }
 
 /// All stages and answers with a primary that offers this.
+#[expect(clippy::print_stdout, reason = "the account")]
 fn all(daemon: &Daemon, domain: &str, port: u16, keywords: &'static [&'static str]) {
     let primary = Primary::start(port, keywords);
     let mut number = 0;

@@ -166,6 +166,7 @@ fn good(name: &str) -> bool {
 }
 
 /// Every recipient is looked for on both sides.
+#[expect(clippy::print_stdout, reason = "the account")]
 fn account(all: &[String], books: &Books, reported: &BTreeMap<String, usize>, kills: usize) {
     let taken = |name: &str| books.taken.get(name);
     let told = |name: &str| reported.get(name).copied().unwrap_or(0);

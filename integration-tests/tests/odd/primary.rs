@@ -253,14 +253,16 @@ impl Session {
             "354 go on\r\n".to_owned()
         })?;
         // After anything but 354 no content comes.
-        while honest {
+        if !honest {
+            return Some(());
+        }
+        loop {
             let line = self.line()?;
             if line == b".\r\n" {
                 return self.end();
             }
             self.content.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
-        Some(())
     }
 
     fn chunk(&mut self, line: &str) -> Option<()> {

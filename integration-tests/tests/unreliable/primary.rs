@@ -64,12 +64,12 @@ impl Shared {
     }
 
     fn whim(&self) -> bool {
-        self.one_in != 0 && self.random() % self.one_in == 0
+        self.one_in != 0 && self.random().is_multiple_of(self.one_in)
     }
 
     /// There are far fewer connections than commands.
     fn greets_badly(&self) -> bool {
-        self.one_in != 0 && self.random() % 10 == 0
+        self.one_in != 0 && self.random().is_multiple_of(10)
     }
 
     fn note(&self, what: &'static str) {
