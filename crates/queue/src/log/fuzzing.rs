@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::parts::{content_is_whole, read_parts};
+use super::parts::{ContentCondition, content_condition, read_parts};
 use super::record::{HEADER, Header, Kind};
 use super::recover;
 use super::segment::Segment;
@@ -68,7 +68,8 @@ fn whole(disk: &SimDisk, dirs: &Dirs, segment: &Segment) -> BTreeMap<u32, String
         if let Step::Record(header) = step
             && header.kind.is_message()
             && let Ok(parts) = read_parts(&*file, &header)
-            && content_is_whole(disk, &dirs.large, segment, &*file, &header, &parts)
+            && content_condition(disk, &dirs.large, segment, &*file, &header, &parts)
+                == ContentCondition::Whole
         {
             found.insert(header.offset, header.id.to_string());
         }

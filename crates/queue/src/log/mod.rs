@@ -60,7 +60,7 @@ pub(crate) use state::StateByte;
 /// What work on a log needs that nobody writes to.
 pub(crate) mod offline {
     pub(crate) use super::large::path as large_path;
-    pub(crate) use super::parts::{Parts, content_is_whole, read_parts, read_states};
+    pub(crate) use super::parts::{ContentCondition, Parts, content_condition, read_parts, read_states};
     pub(crate) use super::read::no_record;
     pub(crate) use super::record::{Header, Kind};
     pub(crate) use super::recover::{Survey, survey};

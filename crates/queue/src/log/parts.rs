@@ -89,37 +89,50 @@ pub(crate) fn open_large(
     }
 }
 
-/// Reads content to its end and compares its check; true if it is what was stored, and where the medium does not give it
-/// back: that is no sign of a write that was cut short, and whoever reads it is told.
-pub(crate) fn content_is_whole(
+/// What became of content that was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContentCondition {
+    /// It is what was stored.
+    Whole,
+    /// It is not, or the medium does not give it back; its write was complete all the same.
+    Damaged,
+    /// It is not, and its write may have been cut short.
+    Torn,
+}
+
+/// Reads content to its end and compares its check.
+pub(crate) fn content_condition(
     disk: &dyn Disk,
     large_dir: &std::path::Path,
     segment: &Segment,
     file: &dyn DiskFile,
     header: &Header,
     parts: &Parts,
-) -> bool {
-    let (segment_file, at) = (file, u64::from(header.offset) + header.content_at());
-    let unread = |error: &io::Error| error.raw_os_error() == Some(nix::libc::EIO);
+) -> ContentCondition {
+    // A block that cannot be read is no sign of a write that was cut short.
+    let unread = |error: &io::Error| match error.raw_os_error() == Some(nix::libc::EIO) {
+        true => ContentCondition::Damaged,
+        false => ContentCondition::Torn,
+    };
+    let at = u64::from(header.offset) + header.content_at();
     let crc = match crc_of(file, at, u64::from(header.content), 0) {
         Ok(crc) => crc,
         Err(error) => return unread(&error),
     };
-    match parts.content {
-        WireContent::Inline => crc == header.content_crc,
-        WireContent::File { size, nonce } => {
-            let path = super::large::path(large_dir, segment.number, header.id, nonce);
-            let Ok(file) = disk.open(&path, Access::Read) else { return false };
-            if file.len().is_ok_and(|len| len != size) {
-                return false;
-            }
-            match crc_of(&*file, 0, size, crc) {
-                Ok(crc) if crc == header.content_crc => true,
-                // The file was synced before its record was written: once the record is whole, it is damaged, not torn.
-                Ok(_) => read_head(segment_file, header).is_ok_and(|head| !has_gap(&head, at)),
-                Err(error) => unread(&error),
-            }
-        }
+    let WireContent::File { size, nonce } = parts.content else {
+        return if crc == header.content_crc { ContentCondition::Whole } else { ContentCondition::Torn };
+    };
+    let path = super::large::path(large_dir, segment.number, header.id, nonce);
+    let Ok(large) = disk.open(&path, Access::Read) else { return ContentCondition::Torn };
+    if large.len().is_ok_and(|len| len != size) {
+        return ContentCondition::Torn;
+    }
+    match crc_of(&*large, 0, size, crc) {
+        Ok(crc) if crc == header.content_crc => ContentCondition::Whole,
+        // The file was synced before its record was written: where the record is whole, the file is damaged, not torn.
+        Ok(_) if read_head(file, header).is_ok_and(|head| !has_gap(&head, at)) => ContentCondition::Damaged,
+        Ok(_) => ContentCondition::Torn,
+        Err(error) => unread(&error),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use restante_types::QueueId;
 
-use super::parts::{content_is_whole, read_parts};
+use super::parts::{ContentCondition, content_condition, read_parts};
 use super::read::no_record;
 use super::record::{HEADER, Header, Kind};
 use super::segment::{Segment, SegmentError, find_all};
@@ -195,7 +195,11 @@ impl Survey {
             let parts = read_parts(&**file, header);
             let latest = header.offset >= self.synced;
             let whole = match &parts {
-                Ok(parts) => !latest || content_is_whole(disk, &dirs.large, segment, &**file, header, parts),
+                Ok(parts) => {
+                    !latest
+                        || content_condition(disk, &dirs.large, segment, &**file, header, parts)
+                            != ContentCondition::Torn
+                }
                 Err(_) => false,
             };
             if latest && !whole {

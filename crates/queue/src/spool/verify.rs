@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Found, Offline, Progress, SpoolDamage, SpoolError, Visit, io_error, note};
 use crate::disk::Disk;
 use crate::log::offline::{
-    DamagedRecord, Header, Place, StateByte, WireContent, content_is_whole, large_path, no_record,
-    read_parts, read_states,
+    ContentCondition, DamagedRecord, Header, Place, StateByte, WireContent, content_condition, large_path,
+    no_record, read_parts, read_states,
 };
 
 /// What a check found.
@@ -120,7 +120,9 @@ fn check(
         report.large += 1;
         needed.insert(large_path(&log.dirs.large, place.segment, header.id, nonce));
     }
-    if !content_is_whole(&*log.disk, &log.dirs.large, &found.segment, &*found.file, header, &parts) {
+    let condition =
+        content_condition(&*log.disk, &log.dirs.large, &found.segment, &*found.file, header, &parts);
+    if condition != ContentCondition::Whole {
         report.damage(damaged("content differs from what was stored, or is gone".into()));
     }
     true
