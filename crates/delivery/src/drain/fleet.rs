@@ -38,6 +38,11 @@ impl Trouble {
     pub(crate) fn is_refused_connection(&self) -> bool {
         self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 1)) && self.reply.text.starts_with(REFUSED)
     }
+
+    /// Whether a connection ended, or fell silent, in the midst. RFC 3463 3.5: X.4.2, bad connection
+    pub(crate) fn is_lost(&self) -> bool {
+        self.reply.enhanced == Some(EnhancedStatusCode(4, 4, 2))
+    }
 }
 
 pub(super) struct Fleet<'a> {

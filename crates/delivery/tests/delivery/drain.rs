@@ -121,6 +121,27 @@ async fn a_primary_that_takes_so_many_per_connection_gets_another() {
     assert_eq!(world.carrier.connections(), 4);
 }
 
+/// Its 421 was lost with the connection.
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_cuts_after_so_many_gets_another_connection() {
+    let lost = Reply::new(450, (4, 4, 2), "connection lost");
+    for (taken, connections) in [(64, 4), (63, 1)] {
+        let lost = lost.clone();
+        let world = World::new(DomainDelivery { connections: 1, ..World::pinned() }, move |_, _| Script {
+            cut_after: Some((taken, lost.clone())),
+            ..slow(1)
+        });
+        world.fill(200);
+        world.ask(DrainCause::Etrn);
+        world.drains(1).await;
+        // Whoever takes less than may be sent in vain each time is left for later.
+        assert_eq!(world.carrier.connections(), connections);
+        if connections > 1 {
+            each_once(&world, 200);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_only_says_421_ends_the_drain() {
     let world =
