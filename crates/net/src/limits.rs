@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Octets of one read. A typical message with its commands fits, and a large one keeps the system calls few.
 pub const READ_BUFFER: usize = 32 * 1024;
+/// Octets of content from which its octets are acknowledged as they come. Less comes in a few packets, which our next answer
+/// acknowledges.
+pub const LONG_CONTENT: u64 = 64 * 1024;
+
 /// Read buffers kept for reuse; more than this many sessions are seldom in the middle of a read at one moment.
 pub const SPARE_BUFFERS: usize = 64;
 /// Octets of answers that are written even though more commands are waiting to be read.

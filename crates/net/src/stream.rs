@@ -173,6 +173,13 @@ impl Stream {
         }
     }
 
+    /// Has the kernel acknowledge what came, and what comes next, at once. It would wait up to 40 ms for an answer of ours to
+    /// go with it, and a client that sends small pieces (RFC 896) waits as long for the acknowledgement.
+    pub(crate) fn acknowledge(&self) {
+        // Where that cannot be asked for, the client waits.
+        let _slower = SockRef::from(self.tcp()).set_tcp_quickack(true);
+    }
+
     fn tcp(&self) -> &TcpStream {
         match &self.io {
             Io::Plain(tcp) => tcp,

@@ -153,6 +153,21 @@ fn void_content_without_content_changes_nothing() {
     assert_eq!(memory.accepted.len(), 1);
 }
 
+/// A driver may want to know how long the content has grown, whichever way it comes.
+#[test]
+fn the_content_that_is_coming_has_a_length() {
+    let mut memory = Memory::new(&[]);
+    memory.send(ENVELOPE);
+    assert_eq!(memory.session.content_so_far(), 0);
+    memory.send(b"DATA\r\n");
+    memory.send(b"12345678\r\n");
+    assert_eq!(memory.session.content_so_far(), 10);
+    memory.send(b".\r\n");
+    assert_eq!(memory.session.content_so_far(), 0);
+    memory.send(b"MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\nBDAT 20 LAST\r\n12345678");
+    assert_eq!(memory.session.content_so_far(), 8);
+}
+
 #[test]
 fn the_end_of_the_stream_waits_for_the_answer() {
     let (mut memory, ask) = asked();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::buffers::{Buffer, Buffers};
-use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, TRANSMIT_FLUSH, TRANSMIT_KEPT};
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER, LONG_CONTENT, TRANSMIT_FLUSH, TRANSMIT_KEPT};
 use crate::server_loop::wait::{self, Alarm, Woken};
 use crate::server_loop::{Connection, Ended, Reversal, ServerHandler, Stop};
 use crate::stream::{Early, Stream};
@@ -186,6 +186,9 @@ impl<H: ServerHandler> Driver<'_, '_, H> {
     async fn next_octets(&mut self) -> Result<(), Ended> {
         if self.unread.is_some() {
             return Ok(());
+        }
+        if self.session.content_so_far() >= LONG_CONTENT {
+            self.stream.acknowledge();
         }
         let deadline = self.session.poll_timeout();
         let (stream, alarm, stop) = (&mut self.stream, &mut self.alarm, &mut self.stop);

@@ -203,6 +203,15 @@ impl<R: QueuedAs> ServerSession<R> {
         self.state.transaction()
     }
 
+    /// Octets so far of the content that is coming; 0 while none is.
+    #[must_use]
+    pub fn content_so_far(&self) -> u64 {
+        match &self.state {
+            State::Data(intake, _) | State::Chunk(intake, _) => intake.meter.facts().size,
+            _ => 0,
+        }
+    }
+
     /// Who the client is, with its HELO name.
     #[must_use]
     pub const fn client(&self) -> &ClientFacts {
