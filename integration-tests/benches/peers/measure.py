@@ -54,12 +54,12 @@ def idle(servers, options, table):
     """Memory of a session that was greeted and is silent."""
     row = Row("private memory per idle session", "KiB", False, [below(8, "< 8 KiB"), against_best()])
     row.note = "restante: 1000 sessions; the peers, with a process for each: 90 (Postfix's default limit is 100)"
-    for server in servers:
-        server.fresh()
-        for _ in range(1 if options.quick else 3):
+    for _ in range(options.rounds):
+        for server in servers:
+            # What sessions have left would be taken again by the next.
+            server.fresh()
             row.add(server.name, idle_sessions(server, 1000 if server.name == "restante" else 90) / KIB)
-            time.sleep(1)
-        server.stop()
+            server.stop()
     table.section("Idle", [row])
 
 
