@@ -196,7 +196,7 @@ def far_away(options, table):
             # What the window of TCP needs to open is no turn of the conversation; what one stream takes longer is given.
             opening = rows[1].median("smtp-sink") - rows[0].median("smtp-sink")
             goal = f"from {few} to {many} at most what TCP's slow start adds to one stream ({opening:.1f}), and 2"
-            rows[1].goals.append((goal, lambda row, growth=growth, opening=opening: growth[many] - growth[few] <= opening + 2))
+            rows[1].goals.append((goal, lambda row, grew=growth[many] - growth[few], opening=opening: grew <= opening + 2))
         rows[1].note = "the last column is one TCP stream of as many octets; both drain into a restante (CHUNKING, PIPELINING)"
         title = f"A line with {round_trip * 1000:.0f} ms round trip" + (f" and {loss:.0%} loss" if loss else "")
         table.section(title, rows + crossed)
