@@ -201,6 +201,12 @@ impl Daemon {
     #[must_use]
     pub fn log(&self) -> String {
         std::thread::sleep(Duration::from_millis(100));
+        self.log_so_far()
+    }
+
+    /// What it wrote so far, for those who have no time.
+    #[must_use]
+    pub fn log_so_far(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 

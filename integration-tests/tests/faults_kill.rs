@@ -91,10 +91,10 @@ impl World {
     fn begin_rebuild(&mut self) {
         self.kill(Under::Intake);
         std::fs::remove_dir_all(self.file("index")).expect("the index can be removed");
-        let said = self.daemon.log().len();
+        let said = self.daemon.log_so_far().len();
         self.daemon.launch();
         let daemon = &self.daemon;
-        let begins = || daemon.log()[said..].contains("index_rebuilding");
+        let begins = || daemon.log_so_far()[said..].contains("index_rebuilding");
         let end = Instant::now() + Duration::from_secs(10);
         while !begins() && Instant::now() < end {
             std::thread::sleep(Duration::from_micros(500));
@@ -134,14 +134,14 @@ impl World {
     }
 
     fn round(&mut self, under: Under) {
+        let said = self.daemon.log_so_far().len();
         self.ask(Recipient::Org);
         if self.chance.percent(30) {
             self.ask(Recipient::Com);
         }
-        let said = self.daemon.log().len();
         let there = self.bring(under);
         self.kill(under);
-        let said = self.daemon.log().split_off(said);
+        let said = self.daemon.log_so_far().split_off(said);
         // What says that it was over before the kill.
         let over = match under {
             Under::Rebuild => {
