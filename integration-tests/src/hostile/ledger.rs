@@ -243,12 +243,17 @@ impl Account {
         }
     }
 
-    /// Every copy but the last one needs a reason why there was one more.
+    /// Every copy but one needs a reason why there was one more. Which one does not is not a matter of the order: what
+    /// stood still in the network arrives behind the copy that was sent after it.
     fn doubles(&mut self, id: &str, copies: &[&Arrival], told: &Circumstances) {
         let mut heard = copies.to_vec();
         heard.sort_by_key(|arrival| arrival.at);
-        let Some((_, before)) = heard.split_last() else { return };
-        for arrival in before {
+        if heard.is_empty() {
+            return;
+        }
+        let final_one = heard.iter().rposition(|arrival| !Self::has_reason(arrival, told));
+        heard.remove(final_one.unwrap_or(heard.len() - 1));
+        for arrival in heard {
             if !arrival.was_heard() {
                 self.doubled_unheard += 1;
             } else if told.explain(arrival) {
@@ -262,6 +267,13 @@ impl Account {
                 self.doubled_wrongly.push(format!("{:?} over {:?}", arrival.letter, arrival.passage));
             }
         }
+    }
+
+    fn has_reason(arrival: &Arrival, told: &Circumstances) -> bool {
+        !arrival.was_heard()
+            || told.explain(arrival)
+            || arrival.was_reset_behind()
+            || told.was_broken_off(arrival)
     }
 
     /// Nothing is lost, changed, or doubled without a reason.
