@@ -80,7 +80,8 @@ impl World {
         self.daemon.run();
         let empty = self.account.drain(&self.daemon, &owed(&accepted), LONG);
         let sums = self.account.sums(&accepted, &BTreeSet::new());
-        assert!(empty, "the queue does not empty: {sums}; {}", health(&self.daemon));
+        let left = || self.daemon.json(&["list"]).into_iter().next();
+        assert!(empty, "the queue does not empty: {sums}; {}; {:?}", health(&self.daemon), left());
         sums
     }
 }
