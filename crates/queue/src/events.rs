@@ -67,6 +67,11 @@ pub(crate) fn damaged(id: Option<QueueId>, what: &str) {
     tracing::error!(event = "record_damaged", id, what = %Printable::from(what));
 }
 
+/// An entry was parked as damaged; all of it was read since and is whole: it waits again.
+pub(crate) fn mended(id: QueueId) {
+    tracing::info!(event = "readable_again", id = %id);
+}
+
 /// One message was stored twice under the same id; the second record is dropped.
 pub(crate) fn duplicate(id: QueueId) {
     tracing::info!(event = "duplicate_dropped", id = %id);

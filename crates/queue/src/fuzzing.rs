@@ -31,6 +31,10 @@ pub fn value(id: [u8; 16], octets: &[u8], states: &[u8]) -> Option<Vec<u8>> {
     let adopted = entry.clone();
     entry.adopt(&states, UnixMillis(2));
     assert_eq!(entry, adopted, "what the log says was not taken over at once");
+    if entry.may_be_mended(&states) {
+        entry.mend(&states, UnixMillis(2));
+        assert!(!entry.may_be_mended(&states), "it was mended");
+    }
     entry.settle_down(UnixMillis(3));
     assert_eq!(EntryValue::decode(id, &entry.encode(id)).ok(), Some(entry));
     Some(written)

@@ -240,21 +240,107 @@ async fn damaged_content_is_parked_when_it_is_read() {
     assert_eq!(subject.store.get(&key).await.unwrap().state, DeliveryState::Damaged);
     drop(lease);
     let clock = close(subject).await;
+    let subject = open_at(dir.path(), clock).await;
+    until(|| subject.store.health().damaged == 1).await;
+    assert_eq!(
+        subject.store.get(&key).await.unwrap().state,
+        DeliveryState::Damaged,
+        "it was looked at again"
+    );
+    let clock = close(subject).await;
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     let subject = open_at(dir.path(), clock).await;
-    assert_eq!(subject.store.get(&key).await.unwrap().state, DeliveryState::Damaged, "the log knows it too");
+    let mut content = subject.store.open_content(&key).await.unwrap();
+    assert!(matches!(content.next().await, Err(StoreError::Damaged(_))), "it is found out again");
+    until(|| subject.store.stats(&domain("example.org")).messages == 0).await;
 }
 
-/// Flips a bit in the segment that holds this text.
+/// What could not be read for a time waits again after the next start, in the state that it had; what was deleted by
+/// the operator meanwhile stays deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_be_read_again_waits_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = open_at(dir.path(), Default::default()).await;
+    let texts = ["first-victim", "second-victim", "third-victim", "fourth-victim"];
+    let mut ids = Vec::new();
+    // In the envelope of some, in the content of others.
+    for (place, text) in texts.iter().enumerate() {
+        let recipient =
+            if place % 2 == 0 { format!("{text}@example.org") } else { "a@example.org".to_owned() };
+        let content = if place % 2 == 0 { "Subject: x\r\n\r\n" } else { text };
+        let message = subject.message(&[&recipient], content.as_bytes()).await;
+        ids.push(subject.store.accept(message).await.unwrap().id());
+    }
+    let keys: Vec<_> = ids.iter().map(|id| key("example.org", *id)).collect();
+    let damaged = async |subject: &Subject| {
+        let mut found = Vec::new();
+        for entry in all(subject).await {
+            found.extend((entry.state == DeliveryState::Damaged).then_some(entry.key.id));
+        }
+        found
+    };
+    let clock = close(subject).await;
+    texts.iter().for_each(|text| flip(dir.path(), text.as_bytes()));
+    let subject = open_at(dir.path(), clock).await;
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, [ids[1], ids[3]]);
+    for key in [&keys[1], &keys[3]] {
+        let mut content = subject.store.open_content(key).await.unwrap();
+        assert!(matches!(content.next().await, Err(StoreError::Damaged(_))));
+    }
+    until(|| subject.store.stats(&domain("example.org")).messages == 0).await;
+    assert_eq!(damaged(&subject).await, ids);
+    assert_eq!(subject.store.delete(&keys[3..], "x").await.unwrap(), 1);
+    assert_eq!(subject.store.release(&keys[..1]).await.unwrap(), 0, "to release it does not mend it");
+    drop(lease);
+    let clock = close(subject).await;
+    // One of them stays as it is.
+    texts[1..].iter().for_each(|text| flip_back(dir.path(), text.as_bytes()));
+    let subject = open_at(dir.path(), clock).await;
+    until(|| subject.store.stats(&domain("example.org")).messages == 2).await;
+    assert_eq!((damaged(&subject).await, subject.store.health().damaged), (vec![ids[0]], 1));
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, ids[1..3]);
+    let content = read_all(subject.store.open_content(&keys[1]).await.unwrap()).await;
+    assert_eq!(content, texts[1].as_bytes());
+    assert_eq!(subject.store.get(&keys[3]).await.unwrap().state, DeliveryState::Deleted);
+    subject.store.restore(&keys[3..]).await.unwrap();
+    assert_eq!(subject.due(&lease, Scope::All).await, ids[1..]);
+    drop(lease);
+    // And so it is without the index.
+    let clock = close(subject).await;
+    flip_back(dir.path(), texts[0].as_bytes());
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let subject = open_at(dir.path(), clock).await;
+    let lease = subject.lease("example.org").await;
+    assert_eq!(subject.due(&lease, Scope::All).await, ids);
+}
+
+/// Flips a bit of this text in the log.
 fn flip(dir: &Path, text: &[u8]) {
+    let mut flipped = text.to_owned();
+    flipped[0] ^= 1;
+    assert!(replace(dir, text, &flipped), "it is there");
+}
+
+fn flip_back(dir: &Path, text: &[u8]) {
+    let mut flipped = text.to_owned();
+    flipped[0] ^= 1;
+    assert!(replace(dir, &flipped, text), "it is there");
+}
+
+fn replace(dir: &Path, text: &[u8], other: &[u8]) -> bool {
+    let mut found = false;
     for file in fs::read_dir(dir.join("log")).unwrap() {
         let path = file.unwrap().path();
         let mut segment = fs::read(&path).unwrap();
         if let Some(place) = segment.windows(text.len()).position(|window| window == text) {
-            segment[place] ^= 1;
+            segment[place..place + text.len()].copy_from_slice(other);
             fs::write(&path, segment).unwrap();
+            found = true;
         }
     }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

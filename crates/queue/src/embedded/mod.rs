@@ -10,6 +10,7 @@ mod backup;
 mod books;
 mod checkpoint;
 mod counts;
+mod damage;
 mod desk;
 mod drains;
 mod due;

@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use restante_types::{DeliveryState, Domain, QueueId};
+use restante_types::{Domain, QueueId};
 
 use super::books::Condition;
+use super::damage::{self, Doubtful};
 use super::intake::entry_value;
-use super::shared::{Shared, Stretch};
+use super::shared::Shared;
 use super::turn::Turn;
 use crate::entry::{Destination, EntryKey};
 use crate::error::StoreError;
 use crate::events;
-use crate::index::EntryValue;
 use crate::limits::{LIST_WORK, RECENT_IDS, RECORDS_PER_CHECK};
 use crate::log::{DamagedRecord, LogPosition, Place, Scanned, StoredMessage};
 
@@ -65,7 +65,7 @@ fn recover(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) -> Result<(), St
     };
     let started = Instant::now();
     let walk = Walk::over(shared, from, true)?;
-    park_all_damaged(shared, &walk.damaged)?;
+    damage::park_all(shared, &walk.damaged)?;
     events::index_ready(walk.records, walk.repaired, started.elapsed());
     {
         let mut state = shared.books.lock();
@@ -92,7 +92,7 @@ fn recover(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) -> Result<(), St
 fn compare(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let started = Instant::now();
     let mut walk = Walk::over(shared, None, false)?;
-    park_all_damaged(shared, &walk.damaged)?;
+    damage::park_all(shared, &walk.damaged)?;
     let differing: Vec<Domain> = {
         let state = shared.books.lock();
         let differs = |domain: &Domain, entries| walk.live.get(domain).copied().unwrap_or(0) != entries;
@@ -189,7 +189,8 @@ impl Walk {
 
     fn check(&mut self, shared: &Shared, batch: Vec<(Place, StoredMessage)>) -> Result<(), StoreError> {
         if !batch.is_empty() {
-            self.repaired += shared.desk.ask_blocking(move |turn| check_records(turn, &batch))?;
+            let (repaired, doubtful) = shared.desk.ask_blocking(move |turn| check_records(turn, &batch))?;
+            self.repaired += repaired + damage::look_again(shared, doubtful)?;
         }
         Ok(())
     }
@@ -201,15 +202,18 @@ fn lives(message: &StoredMessage, destination: &Destination) -> bool {
 }
 
 /// Sees to it that every live record of these has its entries, in the state that the log has.
-fn check_records(turn: &mut Turn<'_>, records: &[(Place, StoredMessage)]) -> Result<u64, StoreError> {
-    let mut repaired = 0;
+fn check_records(
+    turn: &mut Turn<'_>,
+    records: &[(Place, StoredMessage)],
+) -> Result<(u64, Doubtful), StoreError> {
+    let (mut repaired, mut doubtful) = (0, Doubtful::default());
     for (place, message) in records {
         for destination in message.destinations.iter().filter(|destination| lives(message, destination)) {
             let key = EntryKey { domain: destination.domain.clone(), id: message.id };
-            repaired += u64::from(check_record(turn, *place, message, destination, key)?);
+            repaired += u64::from(check_record(turn, *place, message, destination, key, &mut doubtful)?);
         }
     }
-    Ok(repaired)
+    Ok((repaired, doubtful))
 }
 
 fn check_record(
@@ -218,6 +222,7 @@ fn check_record(
     scanned: &StoredMessage,
     destination: &Destination,
     key: EntryKey,
+    doubtful: &mut Doubtful,
 ) -> Result<bool, StoreError> {
     let now = turn.now;
     if turn.edited(&key) {
@@ -226,15 +231,23 @@ fn check_record(
     let known = turn.entry(&key)?;
     if let Some(entry) = &known
         && entry.place == place
-        && !(*entry).clone().adopt(&scanned.states, now)
     {
-        return Ok(false);
+        if entry.may_be_mended(&scanned.states) {
+            doubtful.parked.push((key.clone(), place));
+        }
+        if !(*entry).clone().adopt(&scanned.states, now) {
+            return Ok(false);
+        }
     }
     let elsewhere = known.map(|entry| entry.place).filter(|other| *other != place);
     // The walk may have read the record before it was settled: only what it says now counts.
     let message = match turn.log.read(place) {
         Ok(message) => message,
-        Err(StoreError::NotFound | StoreError::Damaged(_)) => return Ok(false),
+        Err(StoreError::NotFound) => return Ok(false),
+        Err(StoreError::Damaged(what)) => {
+            doubtful.unreadable.push((key.id, place, what));
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     };
     if !lives(&message, destination) {
@@ -284,6 +297,7 @@ fn check_entries(
                 repaired += 1;
                 continue;
             }
+            // Whoever wants to read it next parks it.
             Err(StoreError::Damaged(_)) => continue,
             Err(error) => return Err(error),
         };
@@ -292,92 +306,4 @@ fn check_entries(
         }
     }
     Ok((keys.last().filter(|_| keys.len() == RECORDS_PER_CHECK).map(|key| key.id), repaired))
-}
-
-/// Parks the entries whose records lie in damaged stretches. Which they are only the index can tell, so it is walked
-/// once; this happens only where there is damage.
-fn park_all_damaged(shared: &Arc<Shared>, damaged: &[DamagedRecord]) -> Result<(), StoreError> {
-    if damaged.is_empty() {
-        return Ok(());
-    }
-    let hit = |place: Place| {
-        damaged.iter().any(|record| {
-            let from = record.place.offset;
-            let until = u64::from(from) + record.octets;
-            place.segment == record.place.segment && place.offset >= from && u64::from(place.offset) < until
-        })
-    };
-    let mut after: Option<EntryKey> = None;
-    loop {
-        let entries = shared.entries(&Stretch::All(after.as_ref()), LIST_WORK)?;
-        let Some((last, _)) = entries.last() else { return Ok(()) };
-        after = Some(last.clone());
-        let keys: Vec<_> =
-            entries.into_iter().filter(|(_, entry)| hit(entry.place)).map(|(key, _)| key).collect();
-        if !keys.is_empty() {
-            shared.desk.ask_blocking(move |turn| park(turn, &keys))?;
-        }
-    }
-}
-
-fn park(turn: &mut Turn<'_>, keys: &[EntryKey]) -> Result<(), StoreError> {
-    let now = turn.now;
-    for key in keys {
-        // A stretch may be damaged around records that are whole.
-        let Some(place) = turn.entry(key)?.map(|entry| entry.place) else { continue };
-        if turn.log.read(place).is_ok() {
-            continue;
-        }
-        if let Some(entry) = turn.entry(key)? {
-            spoil(entry);
-            entry.settle_down(now);
-        }
-    }
-    Ok(())
-}
-
-/// Without a look at the record, which may be whole where the content is not.
-fn park_whatever(turn: &mut Turn<'_>, key: &EntryKey) -> Result<(), StoreError> {
-    let now = turn.now;
-    if let Some(entry) = turn.entry(key)? {
-        spoil(entry);
-        entry.settle_down(now);
-    }
-    Ok(())
-}
-
-fn spoil(entry: &mut EntryValue) {
-    for recipient in entry.recipients.iter_mut().filter(|recipient| !recipient.state.is_done()) {
-        recipient.state.state = DeliveryState::Damaged;
-    }
-}
-
-impl Shared {
-    /// Parks an entry whose record turned out to be damaged while it was read.
-    pub(super) async fn park_damaged(
-        self: &Arc<Self>,
-        key: EntryKey,
-        place: Place,
-        what: &str,
-    ) -> Result<(), StoreError> {
-        self.found_damage(place, Some(key.id), what);
-        self.desk.ask(move |turn| park(turn, &[key])).await
-    }
-
-    /// Parks an entry whose content cannot be had, whole as its record may be: a large file that is gone or short.
-    pub(super) async fn park_without_content(
-        &self,
-        key: EntryKey,
-        place: Place,
-        what: &str,
-    ) -> Result<(), StoreError> {
-        self.found_damage(place, Some(key.id), what);
-        self.desk.ask(move |turn| park_whatever(turn, &key)).await
-    }
-
-    /// Parks an entry whose content turned out to be damaged while it was read. Nobody waits for it.
-    pub(super) fn content_is_damaged(&self, key: EntryKey, place: Place, what: &str) {
-        self.found_damage(place, Some(key.id), what);
-        self.desk.tell(move |turn| park_whatever(turn, &key));
-    }
 }

@@ -227,10 +227,10 @@ impl<'a> Turn<'a> {
         for Edit { before, after } in self.edits.values() {
             let (Some(before), Some(after)) = (before, after) else { continue };
             for (old, new) in before.recipients.iter().zip(&after.recipients) {
-                let state = new.log_state(after.held.is_some());
-                if old.log_state(before.held.is_some()) != state {
-                    marks.push(Mark { place: after.place, recipient: new.index, state });
-                }
+                let (was, is) = (old.log_state(before.held.is_some()), new.log_state(after.held.is_some()));
+                let changed = Some(is).filter(|is| *is != was);
+                let state = changed.and_then(|is| self.to_be_marked(after.place, new.index, is));
+                marks.extend(state.map(|state| Mark { place: after.place, recipient: new.index, state }));
             }
         }
         for (place, recipients) in &self.copies {
@@ -238,6 +238,17 @@ impl<'a> Turn<'a> {
             marks.extend((0..*recipients).map(mark));
         }
         marks
+    }
+
+    /// What the log is told of a recipient. Not that it is damaged: that shows whenever it is read, it may pass with
+    /// the trouble of a disk, and then what became of the recipient before counts again.
+    fn to_be_marked(&self, place: Place, recipient: u16, is: StateByte) -> Option<StateByte> {
+        if is.state() != DeliveryState::Damaged {
+            return Some(is);
+        }
+        let known = self.log.read(place).ok()?.states.get(usize::from(recipient)).copied()?;
+        let marked = known.with_deleted(is.is_deleted()).with_held(is.is_held());
+        (!known.is_done() && marked != known).then_some(marked)
     }
 
     /// Records of which nothing is alive any more, in any domain.

@@ -167,13 +167,15 @@ impl EntryValue {
     }
 
     /// Takes over what the log says where it says something else; whether anything changed. What the log does not
-    /// know (attempts, replies, deferred) stays.
+    /// know (attempts, replies, deferred, damage) stays.
     pub(crate) fn adopt(&mut self, states: &[StateByte], now: UnixMillis) -> bool {
         let held_here = self.held.is_some();
         let mut held = held_here;
         let mut changed = false;
         for recipient in &mut self.recipients {
             let Some(byte) = states.get(usize::from(recipient.index)).copied() else { continue };
+            let damaged = recipient.state.state == DeliveryState::Damaged && !byte.is_done();
+            let byte = if damaged { byte.damaged() } else { byte };
             if byte != recipient.log_state(held_here) {
                 recipient.state = RecipientState::from_log(byte);
                 changed = true;
@@ -190,6 +192,36 @@ impl EntryValue {
             self.settle_down(now);
         }
         changed
+    }
+
+    /// Parks it: its record or its content cannot be had.
+    pub(crate) fn spoil(&mut self, now: UnixMillis) {
+        for recipient in self.recipients.iter_mut().filter(|recipient| !recipient.state.is_done()) {
+            recipient.state.state = DeliveryState::Damaged;
+        }
+        self.settle_down(now);
+    }
+
+    /// Whether it was parked as damaged although the log, readable again, has another state for it.
+    pub(crate) fn may_be_mended(&self, states: &[StateByte]) -> bool {
+        self.recipients.iter().any(|recipient| {
+            let byte = states.get(usize::from(recipient.index));
+            recipient.state.state == DeliveryState::Damaged
+                && byte.is_some_and(|byte| byte.state() != DeliveryState::Damaged)
+        })
+    }
+
+    /// Takes back what [`spoil`](Self::spoil) did: all of it was read and is whole.
+    pub(crate) fn mend(&mut self, states: &[StateByte], now: UnixMillis) {
+        for recipient in &mut self.recipients {
+            if let Some(byte) = states.get(usize::from(recipient.index))
+                && recipient.state.state == DeliveryState::Damaged
+            {
+                recipient.state = RecipientState::from_log(*byte);
+            }
+        }
+        self.next_attempt = self.scheduled.then_some(now);
+        self.settle_down(now);
     }
 }
 

@@ -265,6 +265,14 @@ impl ContentLog {
         self.shared.read(place)
     }
 
+    /// As [`read`](Self::read), and reads the content to its end: damage unless all of it is what was stored. Blocks.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_whole(&self, place: Place) -> Result<StoredMessage, StoreError> {
+        self.shared.read_whole(place)
+    }
+
     /// A message's content; reads the header. Blocks.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::parts::{open_large, read_head, read_parts};
+use super::parts::{ContentCondition, content_condition, open_large, read_head, read_parts};
 use super::record::{HEADER, Header, Kind, NoHeader};
 use super::segment::Segment;
 use super::shared::Shared;
@@ -34,6 +34,19 @@ impl Shared {
             }
             Err(error) => Err(self.unless_given_back(&segment, place, error)),
         }
+    }
+
+    /// The message at a place, whose content was read to its end and is what was stored.
+    pub(crate) fn read_whole(&self, place: Place) -> Result<StoredMessage, StoreError> {
+        let message = self.read(place)?;
+        let (segment, file, header) = self.header(place)?;
+        let parts = read_parts(&*file, &header)?;
+        let condition = content_condition(&*self.disk, &self.dirs.large, &segment, &*file, &header, &parts);
+        if condition == ContentCondition::Whole {
+            return Ok(message);
+        }
+        let damaged = StoreError::Damaged("content differs from what was stored, or is gone".into());
+        Err(self.unless_given_back(&segment, place, damaged))
     }
 
     /// The content at a place.

@@ -51,6 +51,11 @@ impl StateByte {
         Self(if held { self.0 | HELD } else { self.0 & !HELD })
     }
 
+    /// Damaged, deleted and held as it is.
+    pub(crate) fn damaged(self) -> Self {
+        Self::new(DeliveryState::Damaged).with_deleted(self.is_deleted()).with_held(self.is_held())
+    }
+
     /// The state, or the former state of what is deleted. Purged reads as `Deleted`.
     pub(crate) fn state(self) -> DeliveryState {
         STATES.get(usize::from(self.0 & CODE)).copied().unwrap_or(DeliveryState::Deleted)
