@@ -147,7 +147,7 @@ impl Daemon {
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
 
-    /// What it finds in its environment from its next start on.
+    /// What it finds in its environment from its next start on, and the administrator's commands at once.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
@@ -265,6 +265,7 @@ impl Daemon {
             .args(args)
             .arg("--config")
             .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .expect("the program starts")

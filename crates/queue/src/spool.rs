@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use restante_types::QueueId;
 
-use crate::disk::{Access, DirLock, Disk, DiskFile, RealDisk};
+use crate::disk::{Access, DirLock, Disk, DiskFile, RealDisk, is_lost};
 use crate::error::StoreError;
 use crate::limits::MAX_DAMAGE_LISTED;
 use crate::log::offline::{
@@ -124,16 +124,19 @@ impl Offline {
 
     fn find(&self, segment: &Arc<Segment>) -> Result<Found, SpoolError> {
         let file = self.disk.open(&segment.path, Access::Read).map_err(io_error(&segment.path))?;
-        let ended = segment.end_record(&*file).map_err(io_error(&segment.path))?;
-        let (end, ended, survey) = match ended {
-            Some(end) => (end.offset, true, Survey::default()),
-            None => {
-                let found = survey(&*self.disk, &self.dirs, segment, &file);
-                let found = found.map_err(|error: StoreError| {
-                    SpoolError::Log(format!("{}: {error}", segment.path.display()))
-                })?;
+        let failed = |error: StoreError| SpoolError::Log(format!("{}: {error}", segment.path.display()));
+        let (end, ended, survey) = match segment.end_record(&*file) {
+            Ok(Some(end)) => (end.offset, true, Survey::default()),
+            Ok(None) => {
+                let found = survey(&*self.disk, &self.dirs, segment, &file).map_err(failed)?;
                 (found.end, false, found)
             }
+            // It may have been ended in order: nothing in it counts as torn.
+            Err(error) if is_lost(&error) => {
+                let len = file.len().map_err(io_error(&segment.path))?;
+                (u32::try_from(len).unwrap_or(u32::MAX), false, Survey::default())
+            }
+            Err(error) => return Err(io_error(&segment.path)(error)),
         };
         let torn_octets = survey.torn.iter().map(|(_, octets)| u64::from(*octets)).sum();
         let torn = survey.torn.into_iter().map(|(offset, _)| offset).collect();

@@ -94,9 +94,14 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, mut buffer: &mut [u8], mut offs
     Ok(())
 }
 
+/// Whether the medium does not give back what lies there.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EIO)
+}
+
 /// Whether a failed read says that what lies there is lost, and not that reading is impossible just now.
 pub(crate) fn is_lost(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::EIO) || error.kind() == io::ErrorKind::UnexpectedEof
+    is_refusal(error) || error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// Reads exactly a buffer full of something stored. What the medium does not give back the second time either is damage

@@ -9,7 +9,7 @@ use super::segment::Segment;
 use super::wire::{self, WireContent};
 use super::{StateByte, StoredMessage};
 use crate::content::ContentReader;
-use crate::disk::{Access, Disk, DiskFile, read_exact_at, read_stored, store_error};
+use crate::disk::{Access, Disk, DiskFile, is_refusal, read_exact_at, read_stored, store_error};
 use crate::error::StoreError;
 use crate::limits::{MAX_HEAD, READ_AHEAD, SEARCH_CHUNK};
 
@@ -110,7 +110,7 @@ pub(crate) fn content_condition(
     parts: &Parts,
 ) -> ContentCondition {
     // A block that cannot be read is no sign of a write that was cut short.
-    let unread = |error: &io::Error| match error.raw_os_error() == Some(nix::libc::EIO) {
+    let unread = |error: &io::Error| match is_refusal(error) {
         true => ContentCondition::Damaged,
         false => ContentCondition::Torn,
     };

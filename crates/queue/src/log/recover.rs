@@ -21,7 +21,7 @@ use super::sidecar::MarksFile;
 use super::walk::{Step, Walk};
 use super::wire::WireContent;
 use super::{DamagedRecord, LogOptions, OpenReport, large};
-use crate::disk::{Access, Disk, DiskFile, is_lost, read_exact_at, store_error};
+use crate::disk::{Access, Disk, DiskFile, is_lost, is_refusal, read_exact_at, store_error};
 use crate::error::StoreError;
 use crate::limits::MAX_DAMAGE_LISTED;
 
@@ -162,22 +162,23 @@ pub(crate) fn survey(
             Step::Bad { offset, octets } if offset.saturating_add(octets) >= len => {
                 tail = Some((offset, octets));
             }
-            Step::Bad { offset, octets } => found.bad(segment, offset, octets),
+            Step::Bad { offset, octets } => found.bad(segment, &**file, offset, octets),
             Step::Record(header) => found.record(disk, dirs, segment, file, &header),
         }
     }
     if let Some((offset, octets)) = tail {
-        found.tail(file, offset, octets);
+        found.tail(segment, &**file, offset, octets);
     }
     Ok(found)
 }
 
 impl Survey {
-    fn bad(&mut self, segment: &Segment, offset: u32, octets: u32) {
-        if offset >= self.synced {
+    fn bad(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
+        if offset >= self.synced && !is_refused(file, offset, octets) {
             self.torn.push((offset, octets));
         } else {
             self.damaged.push(no_record(segment.number, offset, octets));
+            self.end = offset.saturating_add(octets);
         }
     }
 
@@ -200,7 +201,7 @@ impl Survey {
                         || content_condition(disk, &dirs.large, segment, &**file, header, parts)
                             != ContentCondition::Torn
                 }
-                Err(_) => false,
+                Err(_) => is_refused(&**file, header.offset, octets),
             };
             if latest && !whole {
                 self.torn.push((header.offset, octets));
@@ -218,13 +219,17 @@ impl Survey {
         self.end = header.offset + octets;
     }
 
-    /// What lies behind the last record: room reserved and never written, or a torn group.
-    fn tail(&mut self, file: &Arc<dyn DiskFile>, offset: u32, octets: u32) {
+    /// What lies behind the last record: room reserved and never written, a torn group, or what cannot be read.
+    fn tail(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
+        if is_refused(file, offset, octets) {
+            self.bad(segment, file, offset, octets);
+            return;
+        }
         let mut written = 0;
         let mut chunk = vec![0; crate::limits::SEARCH_CHUNK];
         for at in (0..octets).step_by(chunk.len()) {
             let want = chunk.len().min((octets - at) as usize);
-            super::walk::read_lenient(&**file, &mut chunk[..want], u64::from(offset + at));
+            super::walk::read_lenient(file, &mut chunk[..want], u64::from(offset + at));
             if let Some(last) = chunk[..want].iter().rposition(|octet| *octet != 0) {
                 written = at + u32::try_from(last).unwrap_or(0) + 1;
             }
@@ -233,6 +238,17 @@ impl Survey {
             self.torn.push((offset, written));
         }
     }
+}
+
+/// Whether the medium does not give back some of it. No write was cut short there: whether it was whole nobody knows, so
+/// it stays.
+fn is_refused(file: &dyn DiskFile, offset: u32, octets: u32) -> bool {
+    let mut chunk = vec![0; crate::limits::SEARCH_CHUNK.min(octets as usize)];
+    (0..octets).step_by(chunk.len().max(1)).any(|at| {
+        let want = chunk.len().min((octets - at) as usize);
+        let read = read_exact_at(file, &mut chunk[..want], u64::from(offset + at));
+        read.is_err_and(|error| is_refusal(&error))
+    })
 }
 
 /// Cuts what is torn, makes the rest durable for good and ends the segment.

@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::disk::sim::Loss;
 use crate::log::record::{HEADER, Header, RECORD_VERSION};
 use crate::log::segment;
 
@@ -294,6 +295,40 @@ fn a_segment_whose_end_cannot_be_read_keeps_everything() {
     let log = log.kill();
     assert_eq!((log.scan().0.len(), log.report.damaged.len()), (5, 0));
     assert_eq!(log.content(places[4]).unwrap(), octets(5, 500));
+}
+
+/// Nor is anything in the last group taken for torn because its sector cannot be read just now: no write was cut short
+/// there.
+#[test]
+fn a_sector_of_the_last_group_that_cannot_be_read_is_kept() {
+    let begun = SimDisk::default();
+    let options = || LogOptions { segment_size: 32 << 10, ..small() };
+    let mut log = Bench::open(&begun, options()).unwrap();
+    let first = log.append(1, 1, &octets(1, 300));
+    let path = segment_path(&log, first);
+    let group = (2..12).map(|n| message(n, 1, log.try_seal(&octets(n, 50 * n as usize)).unwrap())).collect();
+    let places: Vec<_> = log.try_append(group).into_iter().map(Result::unwrap).collect();
+    let len = begun.octets(&path).len() as u64;
+    let killed = begun.after_power_loss(Loss::None, 0);
+    let (mut told, mut sectors) = (0, 0);
+    for from in (u64::from(places[0].offset)..len).step_by(512) {
+        let sim = killed.after_power_loss(Loss::None, 0);
+        sim.spoil(&path, from..from + 512);
+        let log = Bench::open(&sim, options()).unwrap();
+        let reported = !log.report.damaged.is_empty() || !log.scan().1.is_empty();
+        let unread = places.iter().any(|place| matches!(log.content(*place), Err(StoreError::Damaged(_))));
+        assert!(reported || unread, "sector {from} went unnoticed");
+        assert_eq!(log.report.torn_octets, 0, "sector {from}");
+        told += u32::from(reported);
+        sectors += 1;
+        sim.heal();
+        let log = log.kill();
+        assert_eq!(log.scan().0.len(), 11, "sector {from}");
+        for (n, place) in (2..12).zip(&places) {
+            assert_eq!(log.content(*place).unwrap(), octets(n, 50 * n as usize), "sector {from}");
+        }
+    }
+    assert!(sectors > 6 && told > 3, "{sectors} sectors, {told} of headers and envelopes");
 }
 
 /// A large file of the last group that cannot be read is not taken for one that was never written.
