@@ -11,10 +11,12 @@ use std::sync::Arc;
 use restante_types::QueueId;
 
 use crate::disk::{Access, DirLock, Disk, DiskFile, RealDisk, is_lost};
+use crate::embedded::durable;
 use crate::error::StoreError;
 use crate::limits::MAX_DAMAGE_LISTED;
 use crate::log::offline::{
-    DamagedRecord, Dirs, Header, MarksFile, Segment, Sidecars, Step, Survey, Walk, find_all, survey,
+    DamagedRecord, Dirs, Header, LogPosition, MarksFile, Segment, Sidecars, Step, Survey, Walk, find_all,
+    survey,
 };
 
 mod export;
@@ -88,6 +90,7 @@ struct Offline {
     dirs: Dirs,
     segments: Vec<Arc<Segment>>,
     sidecars: Sidecars,
+    durable: LogPosition,
     /// Held for as long as this lives.
     _lock: DirLock,
 }
@@ -119,7 +122,9 @@ impl Offline {
             let read = disk.open(&marks.path, Access::Read).and_then(|file| marks.read(&*file));
             sidecars.remember(marks.segment, &read.map_err(io_error(&marks.path))?, marks.number + 1);
         }
-        Ok(Self { disk, dirs, segments, sidecars, _lock: lock })
+        // Without it more counts as torn, that is all.
+        let durable = durable(data).unwrap_or(LogPosition::START);
+        Ok(Self { disk, dirs, segments, sidecars, durable, _lock: lock })
     }
 
     fn find(&self, segment: &Arc<Segment>) -> Result<Found, SpoolError> {
@@ -128,7 +133,9 @@ impl Offline {
         let (end, ended, survey) = match segment.end_record(&*file) {
             Ok(Some(end)) => (end.offset, true, Survey::default()),
             Ok(None) => {
-                let found = survey(&*self.disk, &self.dirs, segment, &file).map_err(failed)?;
+                let found =
+                    survey(&*self.disk, &self.dirs, segment, &file, self.durable.within(segment.number));
+                let found = found.map_err(failed)?;
                 (found.end, false, found)
             }
             // It may have been ended in order: nothing in it counts as torn.

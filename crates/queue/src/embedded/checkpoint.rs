@@ -64,6 +64,11 @@ impl Checkpoint {
     }
 }
 
+/// Up to where a store's log was durable when its last checkpoint was saved, as far as that can be told.
+pub(crate) fn durable(data_dir: &Path) -> Option<LogPosition> {
+    Checkpoint::load(data_dir).ok()?.map(|last| last.position)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,7 @@ use crate::store::{DrainRequests, QueueStore};
 use desk::Leaving;
 use shared::Shared;
 
+pub(crate) use checkpoint::durable;
 pub use options::{EmbeddedOptions, OpenError};
 
 /// A queue in a directory of one machine. See [`QueueStore`] for what it does.

@@ -24,7 +24,7 @@ use crate::disk::DirLock;
 use crate::events;
 use crate::index::{EntryValue, Index, IndexError, Probed, entries_behind, read_entry_key, run_probe};
 use crate::limits::REPLAY_PATIENCE;
-use crate::log::{ContentLog, LogOptions, OpenReport};
+use crate::log::{ContentLog, LogOptions, LogPosition, OpenReport};
 
 /// The index as it was found, and what it lacks.
 struct Found {
@@ -54,7 +54,8 @@ pub(super) fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError>
     let desk = Arc::new(Desk::default());
     let newest = checkpoint.as_ref().map_or(QueueId::MIN, |checkpoint| checkpoint.newest);
     let intake = Arc::new(Intake::new(Arc::clone(&books), Arc::clone(&desk), newest));
-    let (log, report) = open_log(&options, &intake)?;
+    let durable = checkpoint.as_ref().map_or(LogPosition::START, |checkpoint| checkpoint.position);
+    let (log, report) = open_log(&options, durable, &intake)?;
     intake.opened(report.newest.unwrap_or(QueueId::MIN));
     let found = find_index(&options, checkpoint.as_ref(), &log, &books)?;
     let Found { index, plan, sequence, ended } = found;
@@ -70,8 +71,12 @@ pub(super) fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, OpenError>
     Ok(EmbeddedStore { shared, data_dir, running: Mutex::new(Some(Running { threads, lock })) })
 }
 
-fn open_log(options: &EmbeddedOptions, intake: &Arc<Intake>) -> Result<(ContentLog, OpenReport), OpenError> {
-    let log_options = LogOptions { low_water: options.low_water, ..LogOptions::default() };
+fn open_log(
+    options: &EmbeddedOptions,
+    durable: LogPosition,
+    intake: &Arc<Intake>,
+) -> Result<(ContentLog, OpenReport), OpenError> {
+    let log_options = LogOptions { low_water: options.low_water, durable, ..LogOptions::default() };
     let intake = Arc::clone(intake);
     let make_visible = Box::new(move |group| intake.make_visible(group));
     ContentLog::open(&options.data_dir, log_options, make_visible).map_err(OpenError::Log)

@@ -69,7 +69,7 @@ pub(crate) mod offline {
     pub(crate) use super::sidecar::{MarksFile, Sidecars};
     pub(crate) use super::walk::{Step, Walk};
     pub(crate) use super::wire::WireContent;
-    pub(crate) use super::{DamagedRecord, Place, StateByte, StoredMessage};
+    pub(crate) use super::{DamagedRecord, LogPosition, Place, StateByte, StoredMessage};
 }
 
 /// A message as the log holds it, without its content.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::LogPosition;
+
 /// When mail is refused for want of room: below the larger of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LowWater {
@@ -39,6 +41,8 @@ pub(crate) struct LogOptions {
     pub(crate) sweep_octets: u64,
     /// How long dead records may wait to be given back when fewer than that died.
     pub(crate) sweep_interval: Duration,
+    /// Everything before it was durable once: what is not whole there was not cut short.
+    pub(crate) durable: LogPosition,
 }
 
 impl Default for LogOptions {
@@ -55,6 +59,7 @@ impl Default for LogOptions {
             retry_max: Duration::from_secs(30),
             sweep_octets: 16 << 20,
             sweep_interval: Duration::from_secs(60),
+            durable: LogPosition::START,
         }
     }
 }

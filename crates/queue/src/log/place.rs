@@ -1,5 +1,7 @@
 //! Where things lie in the log.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// Where a record lies. Places sort in the order the records were written.
@@ -23,4 +25,13 @@ pub(crate) struct LogPosition {
 impl LogPosition {
     /// Before everything.
     pub(crate) const START: Self = Self { segment: 0, offset: 0 };
+
+    /// How far into a segment it lies: 0 before it, the most there is behind it.
+    pub(crate) fn within(self, segment: u64) -> u32 {
+        match self.segment.cmp(&segment) {
+            Ordering::Less => 0,
+            Ordering::Equal => self.offset,
+            Ordering::Greater => u32::MAX,
+        }
+    }
 }

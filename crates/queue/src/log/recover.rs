@@ -41,7 +41,8 @@ pub(crate) fn open(
     let mut report = OpenReport { segments: segments.len() as u64, ..OpenReport::default() };
     let mut referenced = HashMap::new();
     for segment in &segments {
-        let recovered = open_segment(&**disk, &dirs, segment, &mut report)
+        let durable = options.durable.within(segment.number);
+        let recovered = open_segment(&**disk, &dirs, segment, durable, &mut report)
             .map_err(|error| in_segment(segment, &error))?;
         report.octets += u64::from(segment.end());
         if let Some(files) = recovered {
@@ -70,6 +71,7 @@ fn open_segment(
     disk: &dyn Disk,
     dirs: &Dirs,
     segment: &Segment,
+    durable: u32,
     report: &mut OpenReport,
 ) -> Result<Option<HashSet<PathBuf>>, StoreError> {
     let reading = |error: io::Error| store_error("reading", &error);
@@ -84,7 +86,7 @@ fn open_segment(
         return Ok(None);
     }
     report.unclean += 1;
-    let found = survey(disk, dirs, segment, &file)?;
+    let found = survey(disk, dirs, segment, &file, durable)?;
     report.newest = report.newest.max(found.newest);
     report.torn_octets += found.torn.iter().map(|(_, octets)| u64::from(*octets)).sum::<u64>();
     let room = MAX_DAMAGE_LISTED.saturating_sub(report.damaged.len());
@@ -103,7 +105,7 @@ fn open_unreadable(
     file: &Arc<dyn DiskFile>,
     report: &mut OpenReport,
 ) -> Result<Option<HashSet<PathBuf>>, StoreError> {
-    let found = survey(disk, dirs, segment, file)?;
+    let found = survey(disk, dirs, segment, file, 0)?;
     let len = file.len().map_err(|error| store_error("reading", &error))?;
     report.unclean += 1;
     report.newest = report.newest.max(found.newest);
@@ -125,6 +127,8 @@ pub(crate) struct Survey {
     pub(crate) end: u32,
     /// Where the latest group begins.
     synced: u32,
+    /// From here on, what is not whole may have been cut short.
+    suspect: u32,
     newest: Option<QueueId>,
     /// Torn stretches, begin and octets, the tail behind `end` not among them unless something was in it.
     pub(crate) torn: Vec<(u32, u32)>,
@@ -135,12 +139,13 @@ pub(crate) struct Survey {
     unreadable: bool,
 }
 
-/// Looks through a segment that has no end record.
+/// Looks through a segment that has no end record. What lies before `durable` was whole once.
 pub(crate) fn survey(
     disk: &dyn Disk,
     dirs: &Dirs,
     segment: &Segment,
     file: &Arc<dyn DiskFile>,
+    durable: u32,
 ) -> Result<Survey, StoreError> {
     let len = file.len().map_err(|error| store_error("reading", &error))?;
     let len =
@@ -151,7 +156,7 @@ pub(crate) fn survey(
         .filter_map(|step| if let Step::Record(header) = step { Some(header.group) } else { None })
         .max()
         .unwrap_or(0);
-    let mut found = Survey { end: HEADER as u32, synced, ..Survey::default() };
+    let mut found = Survey { end: HEADER as u32, synced, suspect: synced.max(durable), ..Survey::default() };
     let mut tail = None;
     for step in steps {
         match step {
@@ -174,7 +179,7 @@ pub(crate) fn survey(
 
 impl Survey {
     fn bad(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
-        if offset >= self.synced && !is_refused(file, offset, octets) {
+        if offset >= self.suspect && !is_refused(file, offset, octets) {
             self.torn.push((offset, octets));
         } else {
             self.damaged.push(no_record(segment.number, offset, octets));
@@ -194,7 +199,7 @@ impl Survey {
         let octets = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
         if header.kind.is_message() {
             let parts = read_parts(&**file, header);
-            let latest = header.offset >= self.synced;
+            let latest = header.offset >= self.suspect;
             let whole = match &parts {
                 Ok(parts) => {
                     !latest
@@ -221,7 +226,7 @@ impl Survey {
 
     /// What lies behind the last record: room reserved and never written, a torn group, or what cannot be read.
     fn tail(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
-        if is_refused(file, offset, octets) {
+        if offset < self.suspect || is_refused(file, offset, octets) {
             self.bad(segment, file, offset, octets);
             return;
         }

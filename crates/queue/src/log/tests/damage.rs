@@ -331,6 +331,36 @@ fn a_sector_of_the_last_group_that_cannot_be_read_is_kept() {
     assert!(sectors > 6 && told > 3, "{sectors} sectors, {told} of headers and envelopes");
 }
 
+/// A flipped bit cannot be told from a write that was cut short, unless something says that the write was whole once.
+#[test]
+fn what_was_known_to_be_durable_is_damaged_and_not_torn() {
+    let begun = SimDisk::default();
+    let mut log = Bench::open(&begun, LogOptions { segment_size: 32 << 10, ..small() }).unwrap();
+    let group = (1..6).map(|n| message(n, 1, log.try_seal(&octets(n, 300)).unwrap())).collect();
+    let places: Vec<_> = log.try_append(group).into_iter().map(Result::unwrap).collect();
+    let path = segment_path(&log, places[0]);
+    let (durable, killed) = (log.shared.position(), begun.after_power_loss(Loss::None, 0));
+    for (number, place) in places.iter().enumerate() {
+        // In its header, and in its content.
+        for bit in [u64::from(place.offset) * 8 + 77, (u64::from(place.offset) + 250) * 8] {
+            for known in [false, true] {
+                let sim = killed.after_power_loss(Loss::None, 0);
+                sim.flip(&path, bit);
+                let durable = if known { durable } else { LogPosition::START };
+                let options = LogOptions { segment_size: 32 << 10, durable, ..small() };
+                let log = Bench::open(&sim, options).unwrap();
+                let told = !log.report.damaged.is_empty()
+                    || matches!(log.content(*place), Err(StoreError::Damaged(_)));
+                assert_eq!(
+                    (log.report.torn_octets == 0, told),
+                    (known, known),
+                    "message {number}, bit {bit}"
+                );
+            }
+        }
+    }
+}
+
 /// A large file of the last group that cannot be read is not taken for one that was never written.
 #[test]
 fn a_large_file_of_the_last_group_that_cannot_be_read_is_kept() {

@@ -16,7 +16,8 @@ use super::shared::{Dirs, Shared};
 use super::space::Sweeper;
 use super::writer::{Append, Writer};
 use super::{
-    DamagedRecord, LogOptions, LowWater, Mark, OpenReport, Place, Scanned, StateByte, StoredMessage, recover,
+    DamagedRecord, LogOptions, LogPosition, LowWater, Mark, OpenReport, Place, Scanned, StateByte,
+    StoredMessage, recover,
 };
 use crate::content::{ContentBuffer, SealedContent};
 use crate::disk::Disk;
@@ -47,6 +48,7 @@ fn small() -> LogOptions {
         retry_max: Duration::from_secs(4),
         sweep_octets: 1,
         sweep_interval: Duration::from_secs(60),
+        durable: LogPosition::START,
     }
 }
 
