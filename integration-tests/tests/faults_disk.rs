@@ -281,7 +281,8 @@ impl Stored {
         assert!(
             eventually(LONG, || world.daemon.waiting("example.com") == 0 || world.account.deliveries() > 10)
         );
-        std::thread::sleep(Duration::from_millis(500));
+        // A checkpoint comes after 5 s at the latest; what lies behind it may pass for a write that was cut short.
+        std::thread::sleep(Duration::from_secs(6));
         world.daemon.signal(nix::sys::signal::Signal::SIGSTOP);
         copy(&base, &killed);
         world.daemon.signal(nix::sys::signal::Signal::SIGCONT);
