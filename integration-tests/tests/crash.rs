@@ -132,7 +132,7 @@ fn kill_in_the_middle_of_a_drain() {
         total - arrived.len()
     );
     assert_eq!(arrived.len(), total, "none lost");
-    // What was delivered and not yet settled may come a second time: at most a window for each connection and kill.
+    // What was delivered and not yet recorded may come a second time: a few batches, far from the bound of 1024.
     assert!(doubled <= kills * 2 * 64, "{doubled} doubled");
 }
 

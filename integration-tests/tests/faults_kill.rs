@@ -20,9 +20,9 @@ const CONNECTIONS: u32 = 2;
 /// What is recorded together of one drain: what a kill repeats as a rule.
 const GROUP: u32 = 128;
 
-/// What one kill may repeat at worst: for each of both drains the outcomes on their way to the store (512) with the batch that is
-/// being recorded (128), and for each connection the messages whose answers were not read yet (64).
-const REPEATED_PER_KILL: u32 = 2 * (512 + GROUP + CONNECTIONS * 64);
+/// What one kill may repeat at worst: for each of both drains what was handed to its connections and is not recorded yet,
+/// however many those are and however wide their windows.
+const REPEATED_PER_KILL: u32 = 2 * 1024;
 
 /// In the middle of what the daemon is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

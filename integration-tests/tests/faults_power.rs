@@ -16,9 +16,8 @@ use restante_integration_tests::faults::{
 use restante_integration_tests::{Behaviour, Daemon, DaemonOptions, eventually};
 
 const DISK: u64 = 640 << 20;
-/// What one loss may repeat: for each of both drains the outcomes on their way to the store (512) with the batch that is
-/// being recorded (128), and for each connection the messages whose answers were not read yet (64).
-const REPEATED: u32 = 2 * (512 + 128 + 3 * 64);
+/// What one loss may repeat: for each of both drains what was handed to its connections and is not recorded yet.
+const REPEATED: u32 = 2 * 1024;
 const LONG: Duration = Duration::from_secs(120);
 
 fn options(mount: &LoopMount) -> DaemonOptions {

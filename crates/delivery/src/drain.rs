@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use restante_queue::{DomainLease, DrainCause, DrainReport, LeaseAnswer, QueueStore};
-use restante_smtp::client::limits::WINDOW_MESSAGES;
+use restante_smtp::client::limits::WINDOW_START;
 use restante_types::{Domain, Reply, UnixMillis};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -262,8 +262,9 @@ impl Drain<'_> {
                 // A primary that takes so many messages on one connection and no more; the next one goes on.
                 Some(trouble) if taken && trouble.reply.code.get() == 421 => {}
                 // The same, where we never saw its 421: who closes over commands that were not read resets the connection.
-                // What stood unanswered comes again, so it has to have taken more than that can be.
-                Some(trouble) if taken && trouble.is_lost() && answered >= self.unanswered_at_most() => {}
+                // What stood unanswered comes again: on each connection as much as it took, or a first window. So it has to
+                // have taken no less than those.
+                Some(trouble) if taken && trouble.is_lost() && answered >= self.first_windows() => {}
                 // One that does not wait for the next minute's share; there is one more for each message it takes.
                 Some(trouble) if taken && owner.has_rate() && !trouble.is_refused_connection() => {}
                 Some(trouble) => {
@@ -281,9 +282,9 @@ impl Drain<'_> {
         }
     }
 
-    /// Messages that may stand unanswered on all its connections together.
-    fn unanswered_at_most(&self) -> u64 {
-        self.delivery.connections.max(1).saturating_mul(WINDOW_MESSAGES) as u64
+    /// Messages that may stand unanswered on all its connections together before any was taken.
+    fn first_windows(&self) -> u64 {
+        self.delivery.connections.max(1).saturating_mul(WINDOW_START) as u64
     }
 
     /// A next hop takes mail, for the first time in this drain. What waited for it goes at once; of this domain

@@ -20,6 +20,9 @@ pub const AHEAD_MESSAGES: usize = 16;
 pub const AHEAD_OCTETS: u64 = 64 * 1024;
 /// Octets that all drains together hold of content read ahead.
 pub const AHEAD_TOTAL: usize = 16 * 1024 * 1024;
+/// Messages of one drain that were handed out and are not recorded yet, on all its connections together: what a crash may
+/// deliver twice. As many as one connection's window takes at most; where the disk is slow, couriers wait.
+pub const UNRECORDED: usize = 1024;
 /// How often a batch of outcomes is offered to a store that is unavailable before the drain gives up.
 pub const SETTLE_TRIES: u32 = 8;
 /// The first pause between those tries; it doubles.

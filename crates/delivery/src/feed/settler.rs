@@ -50,9 +50,14 @@ impl Shared {
             }
         }
         let mut state = self.state();
+        let was_full = state.is_full();
         for settlement in batch.drain(..) {
             self.clerk.settled(&self.domain, &settlement);
             state.forget(settlement.id);
+        }
+        drop(state);
+        if was_full {
+            self.changed.notify_waiters();
         }
     }
 }

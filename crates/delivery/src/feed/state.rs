@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Room;
-use crate::limits::{FIRST_PAGE, LOW_PAGE, PAGE, PASSES};
+use crate::limits::{FIRST_PAGE, LOW_PAGE, PAGE, PASSES, UNRECORDED};
 use crate::returns::{Gate, Pass};
 
 /// What a drain did so far, in recipients but for `messages`.
@@ -48,7 +48,7 @@ pub(super) enum Head {
     },
     /// Nothing before this.
     Later(Instant),
-    /// A page is being read.
+    /// A page is being read, or too much is not recorded yet.
     Unknown,
     Nothing,
 }
@@ -79,6 +79,8 @@ enum Place {
 pub(super) struct State {
     at_hand: VecDeque<Work>,
     known: HashMap<QueueId, Place>,
+    /// How many of `known` are out.
+    out: usize,
     /// What left `known` while a page was being read: the page may show it as it was before.
     left: HashSet<QueueId>,
     cause: DrainCause,
@@ -102,6 +104,7 @@ impl State {
             put_off: None,
             at_hand: VecDeque::new(),
             known: HashMap::new(),
+            out: 0,
             left: HashSet::new(),
             cause,
             after: None,
@@ -119,6 +122,7 @@ impl State {
             return Step::Nothing;
         }
         match self.at_hand.front() {
+            Some(_) if self.is_full() => Step::Wait,
             Some(work) if room.alone || work.size <= room.octets => match self.pass() {
                 Pass::Go => self.take_head().map_or(Step::Nothing, Step::Take),
                 Pass::Full if room.alone => Step::Wait,
@@ -134,6 +138,7 @@ impl State {
     pub(super) fn head(&self) -> Head {
         match self.at_hand.front() {
             _ if self.ended => Head::Nothing,
+            Some(_) if self.is_full() => Head::Unknown,
             Some(work) => match self.pass() {
                 Pass::Go | Pass::Full => Head::Work { id: work.id, size: work.size },
                 Pass::Later(at) => Head::Later(at),
@@ -160,7 +165,13 @@ impl State {
             gate.take(Instant::now());
         }
         self.known.insert(work.id, Place::Out { attempts: work.attempts });
+        self.out += 1;
         Some(work)
+    }
+
+    /// So much is out that nothing more may follow before some of it is recorded.
+    pub(super) const fn is_full(&self) -> bool {
+        self.out >= UNRECORDED
     }
 
     /// What will be handed out next, in order.
@@ -222,13 +233,17 @@ impl State {
         if let Some(gate) = &mut self.gate {
             gate.back();
         }
-        self.known.insert(work.id, Place::AtHand);
+        if let Some(Place::Out { .. }) = self.known.insert(work.id, Place::AtHand) {
+            self.out -= 1;
+        }
         let position = self.at_hand.partition_point(|other| other.id < work.id);
         self.at_hand.insert(position, work);
     }
 
     pub(super) fn forget(&mut self, id: QueueId) {
-        if self.known.remove(&id).is_some() && self.loading {
+        let place = self.known.remove(&id);
+        self.out -= usize::from(matches!(place, Some(Place::Out { .. })));
+        if place.is_some() && self.loading {
             self.left.insert(id);
         }
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use restante_queue::Outcome;
-use restante_smtp::client::limits::WINDOW_MESSAGES;
+use restante_smtp::client::limits::WINDOW_START;
 use tokio::time::Instant;
 
 use super::memory::Memory;
@@ -26,7 +26,8 @@ pub(crate) enum Pass {
 /// A drain that has neither ramp nor rate has no gate.
 pub(crate) struct Gate {
     ramp: Option<Ramp>,
-    /// Messages that all connections together have under way when nothing holds them back.
+    /// Messages that all connections together have under way when nothing was taken yet. From there on each connection's
+    /// own window grows as the ramp would: by one for each message that is taken.
     full: usize,
     rate: Option<NonZeroU32>,
     memory: Arc<Mutex<Memory>>,
@@ -34,7 +35,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(super) fn new(memory: Arc<Mutex<Memory>>, delivery: &DomainDelivery, canary: bool) -> Option<Self> {
-        let full = delivery.connections.max(1).saturating_mul(WINDOW_MESSAGES);
+        let full = delivery.connections.max(1).saturating_mul(WINDOW_START);
         let (ramp, rate) = (canary.then(Ramp::new), delivery.rate);
         (ramp.is_some() || rate.is_some()).then_some(Self { ramp, full, rate, memory })
     }
@@ -88,7 +89,7 @@ impl Gate {
 
     /// Whether the drain could use so many connections.
     pub(crate) fn fills(&self, connections: usize, now: Instant) -> bool {
-        let wide = |ramp: &Ramp| ramp.allowed() >= connections.saturating_mul(WINDOW_MESSAGES);
+        let wide = |ramp: &Ramp| ramp.allowed() >= connections.saturating_mul(WINDOW_START);
         self.ramp.as_ref().is_none_or(wide) && !matches!(self.ask(now), Pass::Later(_))
     }
 

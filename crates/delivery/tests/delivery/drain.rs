@@ -125,7 +125,7 @@ async fn a_primary_that_takes_so_many_per_connection_gets_another() {
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_cuts_after_so_many_gets_another_connection() {
     let lost = Reply::new(450, (4, 4, 2), "connection lost");
-    for (taken, connections) in [(64, 4), (63, 1)] {
+    for (taken, connections) in [(32, 7), (31, 1)] {
         let lost = lost.clone();
         let world = World::new(DomainDelivery { connections: 1, ..World::pinned() }, move |_, _| Script {
             cut_after: Some((taken, lost.clone())),

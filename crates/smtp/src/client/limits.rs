@@ -41,12 +41,24 @@ pub const TRANSCRIPT_LINE: usize = MAX_KEPT_TEXT;
 
 /// Recipients of one transaction: what every server must take, RFC 5321 4.5.3.1.8.
 pub const MAX_RECIPIENTS: usize = 100;
-/// Messages under way at once; with [`WINDOW_OCTETS`] it bounds what a cut line may deliver twice.
-pub const WINDOW_MESSAGES: usize = 64;
-/// Octets of content under way at once, unless a single message is larger.
-pub const WINDOW_OCTETS: u64 = 1024 * 1024;
-/// Recipients under way at once: bounds the memory that a server can make us spend on its replies.
-pub const WINDOW_RECIPIENTS: usize = 1000;
+/// Messages under way at once on a connection that took fewer so far. TCP's first window carries less of usual mail, so
+/// that a slow line is not waited for; a line that is cut delivers no more of them twice.
+pub const WINDOW_START: usize = 32;
+/// Messages under way at once at most: some 1 MiB of memory, and as much of usual mail as fits [`WINDOW_OCTETS`].
+pub const WINDOW_MESSAGES: usize = 1024;
+/// Messages taken that one refused outweighs. Where a fifth is refused, which is what stops a domain by default, the window
+/// does not grow any more.
+pub const WINDOW_REFUSAL: usize = 4;
+/// A message that was taken after so many times the least time that one took was held up by those before it: the server is
+/// busy, or the line is full. TCP in slow start holds them up for twice as long.
+pub const WINDOW_PATIENCE: u32 = 3;
+/// Octets of content under way at once on a connection that took fewer so far, unless a single message is larger.
+pub const WINDOW_OCTETS_START: u64 = 1024 * 1024;
+/// Octets of content under way at once at most, unless a single message is larger: what the kernel buffers for a connection
+/// by default (`tcp_wmem`), so that more would not be faster.
+pub const WINDOW_OCTETS: u64 = 4 * 1024 * 1024;
+/// Recipients under way at once: two for each message. Bounds the memory of what was not answered.
+pub const WINDOW_RECIPIENTS: usize = 2 * WINDOW_MESSAGES;
 /// Octets of a reply's text that are kept for a recipient; as much as the queue stores of it.
 pub const MAX_KEPT_TEXT: usize = 512;
 

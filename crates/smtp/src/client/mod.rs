@@ -25,6 +25,7 @@ mod tests;
 mod timeouts;
 mod transaction;
 mod transcript;
+mod window;
 mod wire;
 
 use std::collections::VecDeque;
@@ -237,7 +238,7 @@ impl ClientSession {
             return Err(Unsendable::NoRoom);
         }
         let Phase::Open(pipeline) = &mut self.phase else { return Err(Unsendable::NoRoom) };
-        let id = pipeline.start(job, &mut self.wire)?;
+        let id = pipeline.start(now, job, &mut self.wire)?;
         self.activity = now;
         Ok(id)
     }
@@ -309,11 +310,11 @@ impl ClientSession {
             Stage::Etrn => self.events.push_back(ClientEvent::Etrn(reply)),
             Stage::Auth => self.handle_auth(reply),
             Stage::Atrn | Stage::Turn => self.handle_turn(stage, reply),
-            _ => self.handle_mail_reply(stage, reply),
+            _ => self.handle_mail_reply(now, stage, reply),
         }
     }
 
-    fn handle_mail_reply(&mut self, stage: Stage, reply: Reply) {
+    fn handle_mail_reply(&mut self, now: Instant, stage: Stage, reply: Reply) {
         let Phase::Open(pipeline) = &mut self.phase else {
             return self.end(End::Protocol(ProtocolError::Unasked(reply)));
         };
@@ -321,7 +322,7 @@ impl ClientSession {
         if pipeline.is_empty() {
             return self.handle_step(stage, reply);
         }
-        match pipeline.handle_reply(stage, reply, &mut self.wire) {
+        match pipeline.handle_reply(now, stage, reply, &mut self.wire) {
             Ok(finished) => self.events.extend(finished.map(ClientEvent::Finished)),
             Err(error) => self.end(End::Protocol(error)),
         }
@@ -385,7 +386,7 @@ impl ClientSession {
         if stage == Stage::Ehlo {
             self.server = Capabilities::parse(&reply.text);
         }
-        self.phase = Phase::Open(Pipeline::new(self.server));
+        self.phase = Phase::Open(Pipeline::new(self.server, now));
         self.events.push_back(ClientEvent::Ready);
     }
 

@@ -9,15 +9,16 @@
 //! | both, one message accepted | RSET, MAIL, RCPT, BDAT LAST of many messages |
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use restante_types::{Reply, Severity};
 
 use super::commands;
 use super::dots::DotStuffer;
-use super::event::{Finished, ProtocolError, Stage, TransactionId};
+use super::event::{Fate, Finished, ProtocolError, Stage, TransactionId};
 use super::job::{MailJob, Room, Unsendable};
-use super::limits::{WINDOW_MESSAGES, WINDOW_OCTETS, WINDOW_RECIPIENTS};
 use super::transaction::Transaction;
+use super::window::Window;
 use super::wire::Wire;
 use crate::capabilities::Capabilities;
 
@@ -48,6 +49,9 @@ fn forwarding(job: &MailJob, server: Capabilities) -> Vec<String> {
 pub(super) struct Pipeline {
     server: Capabilities,
     flight: VecDeque<Transaction>,
+    window: Window,
+    /// When something was begun or heard last.
+    now: Instant,
     step: Option<Step>,
     /// Whole transactions may go out in one go: one was accepted, and nobody complained since.
     proven: bool,
@@ -57,10 +61,12 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(server: Capabilities) -> Self {
+    pub(super) fn new(server: Capabilities, now: Instant) -> Self {
         Self {
             server,
             flight: VecDeque::new(),
+            window: Window::default(),
+            now,
             step: None,
             proven: false,
             complained: false,
@@ -87,25 +93,22 @@ impl Pipeline {
         if self.step.is_some() {
             return Room::NONE;
         }
-        if self.flight.is_empty() {
-            return Room { messages: 1, octets: u64::MAX, recipients: WINDOW_RECIPIENTS };
-        }
-        let octets: u64 = self.flight.iter().map(|one| one.job().size).fold(0, u64::saturating_add);
-        let recipients: usize = self.flight.iter().map(|one| one.job().recipients.len()).sum();
+        let room = self.window.room();
         // [2920-3.1-client]: the end of one content and the next MAIL, RCPT, DATA may share a group.
         let messages = match (self.bursts(), self.server.pipelining && !self.server.chunking) {
-            (true, _) => WINDOW_MESSAGES.saturating_sub(self.flight.len()),
+            (true, _) => usize::MAX,
             (false, true) => 2_usize.saturating_sub(self.flight.len()),
-            (false, false) => 0,
+            (false, false) => 1_usize.saturating_sub(self.flight.len()),
         };
-        Room {
-            messages,
-            octets: WINDOW_OCTETS.saturating_sub(octets),
-            recipients: WINDOW_RECIPIENTS.saturating_sub(recipients),
-        }
+        Room { messages: room.messages.min(messages), ..room }
     }
 
-    pub(super) fn start(&mut self, job: MailJob, wire: &mut Wire) -> Result<TransactionId, Unsendable> {
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        job: MailJob,
+        wire: &mut Wire,
+    ) -> Result<TransactionId, Unsendable> {
         job.check(&self.server)?;
         if !self.room().takes(job.size, job.recipients.len()) {
             return Err(Unsendable::NoRoom);
@@ -115,7 +118,10 @@ impl Pipeline {
         // [3030-2]: after a BDAT that failed, only RSET makes the state known; in a burst that is known too late.
         let reset = self.reset_due || (self.bursts() && !self.flight.is_empty());
         self.reset_due = false;
-        self.flight.push_back(Transaction::new(id, job));
+        self.now = now;
+        let transaction = Transaction::new(id, job, now);
+        self.window.begin(transaction.load());
+        self.flight.push_back(transaction);
         if reset {
             wire.say(Stage::Reset, "RSET");
         }
@@ -215,10 +221,12 @@ impl Pipeline {
     /// only, so `step` moves only where they are the same.
     pub(super) fn handle_reply(
         &mut self,
+        now: Instant,
         stage: Stage,
         reply: Reply,
         wire: &mut Wire,
     ) -> Result<Option<Finished>, ProtocolError> {
+        self.now = now;
         let alone = self.flight.len() == 1;
         let Some(oldest) = self.flight.front_mut() else { return Err(ProtocolError::Unasked(reply)) };
         match stage {
@@ -332,16 +340,29 @@ impl Pipeline {
 
     /// 421 to one of the oldest transaction's commands.
     pub(super) fn interrupt(&mut self, reply: &Reply) -> Option<Finished> {
-        self.flight.pop_front().map(|oldest| oldest.interrupt(reply.clone()))
+        self.take_oldest(|oldest| oldest.interrupt(reply.clone()))
+    }
+
+    fn take_oldest(&mut self, end: impl FnOnce(Transaction) -> Finished) -> Option<Finished> {
+        let oldest = self.flight.pop_front()?;
+        let (load, after) = (oldest.load(), self.now.saturating_duration_since(oldest.begun()));
+        let finished = end(oldest);
+        if finished.fates.contains(&Fate::Delivered) {
+            self.window.taken(load, after);
+        } else {
+            self.window.refused(load);
+        }
+        Some(finished)
     }
 
     /// `closed`: the server has nothing open any more. What was sent behind it in a burst began with RSET anyway.
     fn finish(&mut self, last: Option<Reply>, closed: bool) -> Option<Finished> {
-        let oldest = self.flight.pop_front()?;
+        let open = self.flight.front()?.is_open();
+        let finished = self.take_oldest(|oldest| oldest.finish(last));
         if self.flight.is_empty() {
             self.step = None;
-            self.reset_due = oldest.is_open() && !closed;
+            self.reset_due = open && !closed;
         }
-        Some(oldest.finish(last))
+        finished
     }
 }

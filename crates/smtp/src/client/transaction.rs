@@ -1,10 +1,13 @@
 //! One transaction while it is under way, and what its replies mean for its recipients.
 
+use std::time::Instant;
+
 use restante_types::{EnhancedStatusCode, Reply, Severity};
 
 use super::event::{Fate, Finished, ProtocolError, Stage, TransactionId};
 use super::job::MailJob;
 use super::limits::MAX_KEPT_TEXT;
+use super::window::Load;
 
 /// What RCPT was answered.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ enum Answer {
 pub(super) struct Transaction {
     id: TransactionId,
     job: MailJob,
+    begun: Instant,
     refused: Option<Reply>,
     answers: Vec<Answer>,
     accepted: usize,
@@ -28,9 +32,9 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(id: TransactionId, job: MailJob) -> Self {
+    pub(super) fn new(id: TransactionId, job: MailJob, begun: Instant) -> Self {
         let answers = Vec::with_capacity(job.recipients.len());
-        Self { id, job, refused: None, answers, accepted: 0, opened: false, unseen: false }
+        Self { id, job, begun, refused: None, answers, accepted: 0, opened: false, unseen: false }
     }
 
     pub(super) const fn id(&self) -> TransactionId {
@@ -39,6 +43,15 @@ impl Transaction {
 
     pub(super) const fn job(&self) -> &MailJob {
         &self.job
+    }
+
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// What it takes of the window.
+    pub(super) fn load(&self) -> Load {
+        Load { octets: self.job.size, recipients: self.job.recipients.len() }
     }
 
     /// How many RCPTs were answered so far.

@@ -17,11 +17,13 @@ async fn turns(keywords: &'static [&'static str], messages: u64) -> usize {
 #[tokio::test(start_paused = true)]
 async fn round_trips_do_not_grow_with_the_number_of_messages() {
     assert_eq!(turns(ALL, 1).await, 4);
-    for messages in [2, 10, 64] {
+    for messages in [2, 10, 33] {
         assert_eq!(turns(ALL, messages).await, 5, "{messages} messages");
     }
-    // A window of 64 moves on with each answer: beyond it, one crossing more for every 64.
-    assert_eq!(turns(ALL, 64 * 10).await, 5 + 9);
+    // The window begins with 32, and doubles with each crossing.
+    for (messages, more) in [(65, 1), (129, 2), (257, 3), (513, 4), (1025, 5), (2000, 6)] {
+        assert_eq!(turns(ALL, messages).await, 5 + more, "{messages} messages");
+    }
 }
 
 /// [2920-3.1-client]

@@ -120,3 +120,33 @@ fn once_stopped_nothing_is_handed_out_and_the_first_reason_stays() {
     assert_eq!((state.backlog(), state.peek()), (0, Some(false)));
     assert_eq!(state.tally().stopped.as_deref(), Some("first"));
 }
+
+#[test]
+fn no_more_is_out_than_a_crash_may_repeat() {
+    let mut state = State::new(DrainCause::Etrn, None);
+    let numbered = |number: usize| {
+        let id = QueueId::from_bytes((number as u128).to_be_bytes());
+        Work { id, ..work(1) }
+    };
+    assert!(state.wants_page().is_some());
+    state.page_read((0..=UNRECORDED).map(numbered).collect());
+    let room = Room { messages: usize::MAX, octets: u64::MAX, alone: false };
+    let mut out: Vec<Work> = Vec::new();
+    while let Step::Take(work) = state.step(room) {
+        out.push(work);
+    }
+    assert_eq!(out.len(), UNRECORDED);
+    assert!(matches!(state.step(room), Step::Wait) && matches!(state.step(ALONE), Step::Wait));
+    assert!(matches!(state.head(), Head::Unknown));
+    // An outcome that was handed in is not recorded yet.
+    state.count(&Settlement { id: out[0].id, outcomes: vec![(0, Outcome::Delivered)] });
+    assert!(matches!(state.step(room), Step::Wait));
+    state.forget(out[0].id);
+    assert!(matches!(state.step(room), Step::Take(_)), "recorded");
+    assert!(state.is_full());
+    state.put_back(out.remove(1));
+    assert!(matches!(state.step(room), Step::Take(_)), "nothing was said about it");
+    assert!(state.is_full());
+    state.skip(out[1].id);
+    assert!(!state.is_full(), "it is out no longer");
+}

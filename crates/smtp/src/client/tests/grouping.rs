@@ -1,6 +1,6 @@
 //! What goes out together, and how much of it.
 
-use super::super::limits::{WINDOW_MESSAGES, WINDOW_OCTETS};
+use super::super::limits::{WINDOW_OCTETS, WINDOW_RECIPIENTS, WINDOW_START};
 use super::*;
 use crate::client::{Room, Unsendable};
 
@@ -98,7 +98,7 @@ fn when_one_was_accepted_whole_transactions_go_out_together() {
     let mut talk = Talk::proven(&["PIPELINING", "CHUNKING"]);
     let whole = format!("{MAIL}RCPT TO:<r0@example.org>\r\nBDAT 3 LAST\r\nx\r\n");
     let mut ids = Vec::new();
-    for number in 0..WINDOW_MESSAGES {
+    for number in 0..WINDOW_START {
         ids.push(talk.send(1, "x\r\n"));
         talk.content("x\r\n");
         // [3030-2]: a BDAT that fails leaves the state unknown until RSET.
@@ -107,7 +107,7 @@ fn when_one_was_accepted_whole_transactions_go_out_together() {
     }
     assert!(talk.session.room().is_none());
     assert_eq!(talk.session.send(talk.now, job(1, 3)), Err(Unsendable::NoRoom));
-    for number in 0..WINDOW_MESSAGES {
+    for number in 0..WINDOW_START {
         let lines = ["250 reset", "250 ok", "250 ok", "250 taken"];
         for line in &lines[usize::from(number == 0)..] {
             talk.hear(line);
@@ -115,13 +115,18 @@ fn when_one_was_accepted_whole_transactions_go_out_together() {
         assert_eq!(talk.fates(), [(ids[number], vec![Fate::Delivered])]);
     }
     assert!(talk.session.is_idle());
+    for _ in 0..WINDOW_START {
+        talk.send(1, "x\r\n");
+        talk.content("x\r\n");
+    }
+    assert!(talk.session.room().is_none(), "as many as it took, and no more");
 }
 
 #[test]
 fn the_window_counts_octets_but_lets_a_lone_message_through() {
     let mut talk = Talk::proven(&["PIPELINING", "CHUNKING"]);
     let large = WINDOW_OCTETS + 1;
-    assert_eq!(talk.session.room(), Room { messages: 1, octets: u64::MAX, recipients: 1000 });
+    assert_eq!(talk.session.room(), Room { messages: 1, octets: u64::MAX, recipients: WINDOW_RECIPIENTS });
     talk.session.send(talk.now, job(1, large)).unwrap();
     let mut left = large;
     while let Some((_, wanted)) = talk.session.wants_content() {
@@ -134,7 +139,8 @@ fn the_window_counts_octets_but_lets_a_lone_message_through() {
 
     talk.session.send(talk.now, job(1, 1000)).unwrap();
     talk.content(&"x".repeat(1000));
-    let room = Room { messages: WINDOW_MESSAGES - 1, octets: WINDOW_OCTETS - 1000, recipients: 999 };
+    let room =
+        Room { messages: WINDOW_START - 1, octets: WINDOW_OCTETS - 1000, recipients: WINDOW_RECIPIENTS - 1 };
     assert_eq!(talk.session.room(), room);
     assert_eq!(talk.session.send(talk.now, job(1, WINDOW_OCTETS)), Err(Unsendable::NoRoom));
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::limits::{WINDOW_MESSAGES, WINDOW_OCTETS};
+use super::super::limits::{WINDOW_MESSAGES, WINDOW_OCTETS, WINDOW_START};
 use super::*;
 
 /// How the model feels about one command.
@@ -243,7 +243,8 @@ impl Play {
     fn check_window(&self) {
         let open = self.contents.iter().filter(|(id, _)| !self.fates.contains_key(id));
         let sizes: Vec<u64> = open.map(|(_, (_, content, _))| content.len() as u64).collect();
-        assert!(sizes.len() <= WINDOW_MESSAGES);
+        let taken = self.fates.values().filter(|fates| fates.contains(&Fate::Delivered)).count();
+        assert!(sizes.len() <= taken.clamp(WINDOW_START, WINDOW_MESSAGES));
         assert!(sizes.len() == 1 || sizes.iter().sum::<u64>() <= WINDOW_OCTETS);
     }
 
@@ -296,6 +297,9 @@ fn a_long_queue_keeps_within_the_window() {
     play.run(&vec![(1, 30_000); 200], 4096, 512);
     assert_eq!((play.end.clone(), play.model.taken.len()), (Some(End::Quit), 200));
     play.check();
+    let mut play = Play::new(OFFERS[3], Vec::new());
+    play.run(&vec![(1, 50); 600], 4096, 512);
+    assert_eq!((play.end.clone(), play.model.taken.len()), (Some(End::Quit), 600));
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
