@@ -23,6 +23,9 @@ pub const AHEAD_TOTAL: usize = 16 * 1024 * 1024;
 /// Messages of one drain that were handed out and are not recorded yet, on all its connections together: what a crash may
 /// deliver twice. As many as one connection's window takes at most; where the disk is slow, couriers wait.
 pub const UNRECORDED: usize = 1024;
+/// Until the answers to what went before content that broke off: a server that hoards them while it waits for the rest of
+/// that content must not hold the drain, and then these messages go twice.
+pub const ANSWERS_BEFORE: Duration = Duration::from_secs(60);
 /// How often a batch of outcomes is offered to a store that is unavailable before the drain gives up.
 pub const SETTLE_TRIES: u32 = 8;
 /// The first pause between those tries; it doubles.

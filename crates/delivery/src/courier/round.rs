@@ -9,12 +9,14 @@ use restante_smtp::{ClientEvent, End, Finished, MailJob, Room as Window, Stage, 
 use restante_types::{Domain, Envelope, QueueId, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::introduction::{Introduction, Standing};
 use super::now;
 use super::parcels::{Group, Over, Parcels, Return, deferred};
 use crate::events;
 use crate::feed::{Feed, Room};
+use crate::limits::ANSWERS_BEFORE;
 use crate::settings::ForwardClient;
 
 /// How a round ended.
@@ -36,6 +38,15 @@ struct Loading {
     piece: Bytes,
 }
 
+/// A message whose content ended before its time.
+struct Broken {
+    transaction: TransactionId,
+    id: QueueId,
+    error: StoreError,
+    /// When the answers before it are waited for no longer.
+    until: Instant,
+}
+
 /// How far the machine was filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Filled {
@@ -55,6 +66,8 @@ pub(super) struct Round<'a, S> {
     parcels: Parcels,
     introduction: Introduction,
     loading: Option<Loading>,
+    /// Nothing more is sent; the connection ends when everything before this is answered.
+    broken: Option<Broken>,
     /// The feed has nothing that fits at the moment.
     dry: bool,
     /// Nothing more is taken.
@@ -76,6 +89,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             parcels: Parcels::default(),
             introduction: Introduction::default(),
             loading: None,
+            broken: None,
             dry: false,
             closing: false,
             alarmed: false,
@@ -107,16 +121,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
                     _ => {}
                 }
             }
+            if self.is_over_before_broken() {
+                self.break_off().await;
+                continue;
+            }
             if self.fill().await == Filled::Looked || self.connection.session().has_events() {
                 continue;
             }
             if self.closing && self.parcels.is_empty() && self.connection.session().is_idle() {
                 self.connection.session_mut().quit(now());
             }
+            let patience = self.broken.as_ref().map(|broken| broken.until);
             let cut = tokio::select! {
                 biased;
                 cut = self.cut.wait_for(|cut| *cut) => cut.is_ok(),
                 () = self.connection.exchange() => false,
+                () = at(patience) => false,
             };
             if cut {
                 return self.leave_now().await;
@@ -137,7 +157,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
 
     /// Hands the machine whatever it takes.
     async fn fill(&mut self) -> Filled {
-        while self.connection.is_hungry() && !self.connection.session().has_events() {
+        while self.broken.is_none() && self.connection.is_hungry() && !self.connection.session().has_events()
+        {
             if self.connection.session().wants_content().is_some() {
                 self.pump().await;
                 continue;
@@ -243,13 +264,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             match loading.content.next().await {
                 Ok(Some(piece)) => loading.piece = piece,
                 Ok(None) => {
-                    let id = loading.id;
-                    return self.break_off(id, StoreError::Damaged("shorter than it was".to_owned())).await;
+                    return self.stop_short(wanted, StoreError::Damaged("shorter than it was".to_owned()));
                 }
-                Err(error) => {
-                    let id = loading.id;
-                    return self.break_off(id, error).await;
-                }
+                Err(error) => return self.stop_short(wanted, error),
             }
         }
         let taken = self.connection.session_mut().content(now(), &loading.piece);
@@ -279,10 +296,26 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
         self.withdraw(id, spoiled).await;
     }
 
-    /// In the middle of content nothing can be taken back but the connection.
-    async fn break_off(&mut self, id: QueueId, error: StoreError) {
+    /// In the middle of content nothing can be taken back but the connection. But what went before it may be taken
+    /// already, and would go twice: those answers are waited for.
+    fn stop_short(&mut self, transaction: TransactionId, error: StoreError) {
+        self.closing = true;
+        let loading = self.loading.take();
+        let until = Instant::now() + ANSWERS_BEFORE;
+        self.broken = loading.map(|Loading { id, .. }| Broken { transaction, id, error, until });
+    }
+
+    /// Whether everything before content that broke off is answered, or will not be.
+    fn is_over_before_broken(&self) -> bool {
+        let Some(Broken { transaction, until, .. }) = &self.broken else { return false };
+        self.connection.session().oldest() == Some(*transaction) || *until <= Instant::now()
+    }
+
+    async fn break_off(&mut self) {
         self.connection.session_mut().abandon();
-        self.spoil(id, error).await;
+        if let Some(Broken { id, error, .. }) = self.broken.take() {
+            self.spoil(id, error).await;
+        }
     }
 
     async fn withdraw(&mut self, id: QueueId, spoiled: bool) {
@@ -347,6 +380,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
     /// Everything that was not answered goes back. But the message that the server was at when it fell silent has been
     /// tried: it is noted as deferred, so that a message that kills its receiver does not meet every courier in turn.
     async fn leave(mut self, end: End) -> RoundEnd {
+        if let Some(Broken { id, error, .. }) = self.broken.take() {
+            self.spoil(id, error).await;
+        }
         let was_at_it = matches!(end, End::TimedOut(_) | End::Protocol(_) | End::Lost(Stage::Content));
         if let Some(reply) = super::said(&end, self.hop).filter(|_| was_at_it) {
             let over = self.parcels.settle_oldest(&deferred(reply));
@@ -372,6 +408,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Round<'a, S> {
             Some(Return::Skip(id)) => self.feed.skip(id),
             None => {}
         }
+    }
+}
+
+/// At this moment, if there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use DeliveryState::{Deferred, Delivered, Queued};
+use restante_queue::{EmbeddedOptions, EmbeddedStore, SealedContent};
 use restante_smtp::{ClientEvent, End, Stage};
 use tokio::io::AsyncWriteExt;
 
@@ -107,6 +108,54 @@ async fn nonsense_ends_the_round_and_settles_nothing_else() {
             let all: Vec<DeliveryState> = (0..3).map(|number| states(&store, &domain, number)[0]).collect();
             assert_eq!(all, [Deferred, Queued, Queued], "{nonsense:?} to {command}");
         }
+    }
+}
+
+/// As long as a file of its own, which ends in the middle.
+async fn torn(directory: &std::path::Path) -> SealedContent {
+    let store = EmbeddedStore::open(EmbeddedOptions::new(directory)).unwrap();
+    let mut buffer = store.begin_content();
+    while buffer.len() < 768 * 1024 {
+        buffer.append(&[b'x'; 64 * 1024]);
+        buffer.relieve().await.unwrap();
+    }
+    let sealed = buffer.seal().await.unwrap();
+    let mut torn = 0;
+    for file in std::fs::read_dir(directory.join("incoming")).unwrap() {
+        let file = std::fs::OpenOptions::new().write(true).open(file.unwrap().path()).unwrap();
+        file.set_len(384 * 1024).unwrap();
+        torn += 1;
+    }
+    assert_eq!(torn, 1);
+    sealed
+}
+
+/// What cannot be read to its end costs the connection, but nothing that went before it goes twice; unless the primary
+/// says nothing about that.
+#[tokio::test]
+async fn content_that_breaks_off_makes_nothing_before_it_go_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sealed = Some(torn(directory.path()).await);
+    tokio::time::pause();
+    let mut rows: Vec<Row> = (0..6).map(|number| row(number, 1, Body::SevenBit)).collect();
+    rows[3].size = sealed.as_ref().map(SealedContent::len).unwrap();
+    for hoards in [false, true] {
+        let office = Office::open(rows.clone()).await;
+        office.store.inside().elsewhere.extend(sealed.take().map(|content| (id(3), content)));
+        let primary = Primary::new(ALL);
+        let began = tokio::time::Instant::now();
+        let end = office.round(&primary.clone().hoarding(hoards)).await;
+        assert!(matches!(end, RoundEnd { end: End::Abandoned, tried: true, store: None }), "{end:?}");
+        assert_eq!(primary.taken().len(), 3, "what went before it");
+        assert_eq!(began.elapsed() > crate::limits::ANSWERS_BEFORE, hoards);
+        assert_eq!(office.round(&primary).await.end, End::Quit);
+        let (store, domain) = office.close().await;
+        let all: Vec<DeliveryState> = (0..6).map(|number| states(&store, &domain, number)[0]).collect();
+        assert_eq!(all, [Delivered, Delivered, Delivered, Queued, Delivered, Delivered]);
+        let counts = counts(&primary);
+        assert_eq!(counts.len(), 5);
+        assert_eq!(counts.values().any(|count| *count > 1), hoards, "{counts:?}");
+        sealed = store.inside().elsewhere.remove(&id(3));
     }
 }
 

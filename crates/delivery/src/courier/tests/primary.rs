@@ -25,6 +25,8 @@ pub(super) struct Primary {
     delay: Duration,
     /// Octets that it says before its line goes dead.
     breath: usize,
+    /// It says nothing while content that has begun is not there to its end.
+    hoards: bool,
     pub(super) taken: Arc<Mutex<Vec<Taken>>>,
     pub(super) commands: Arc<Mutex<Vec<String>>>,
     /// How often it waited for the client and then heard something.
@@ -53,7 +55,8 @@ impl Primary {
         let greeting = "220 primary.example\r\n";
         let (script, heard) = (Arc::new(|_: &str| None), Vec::new());
         let delay = Duration::from_millis(300);
-        Self { keywords, delay, script, greeting, heard, breath: usize::MAX, taken, commands, turns }
+        let (breath, hoards) = (usize::MAX, false);
+        Self { keywords, delay, script, greeting, heard, breath, hoards, taken, commands, turns }
     }
 
     /// Asks the script for the answer to a command line, or to `CONTENT` with the number of the message: an answer
@@ -84,6 +87,11 @@ impl Primary {
         self
     }
 
+    pub(super) const fn hoarding(mut self, hoards: bool) -> Self {
+        self.hoards = hoards;
+        self
+    }
+
     pub(super) fn taken(&self) -> Vec<Taken> {
         self.taken.lock().unwrap().clone()
     }
@@ -108,6 +116,9 @@ impl Primary {
 
     /// False when it is out of breath.
     async fn speak(&mut self, talk: &mut Talk, stream: &mut (impl AsyncWrite + Unpin)) -> bool {
+        if self.hoards && talk.chunk.is_some() {
+            return true;
+        }
         let whole = talk.out.len();
         talk.out.truncate(self.breath);
         self.breath -= talk.out.len();

@@ -1,6 +1,6 @@
 //! A queue in memory: what `QueueStore` promises to a drain, and a record of what was asked of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub(crate) struct Inside {
     pub(crate) opened: usize,
     /// What cannot be read.
     pub(crate) damaged: HashSet<QueueId>,
+    /// What is read from elsewhere.
+    pub(crate) elsewhere: HashMap<QueueId, restante_queue::SealedContent>,
     pub(crate) requests: Option<mpsc::UnboundedSender<DrainRequest>>,
 }
 
@@ -140,6 +142,9 @@ impl QueueStore for FakeStore {
         tokio::time::sleep(wait).await;
         if self.inside().damaged.contains(&key.id) {
             return Err(StoreError::Damaged("on purpose".to_owned()));
+        }
+        if let Some(content) = self.inside().elsewhere.get(&key.id) {
+            return Ok(content.reader());
         }
         Ok(ContentReader::from(Bytes::from(content(key.id))))
     }
