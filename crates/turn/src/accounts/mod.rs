@@ -177,12 +177,18 @@ impl Accounts {
 
     /// The keys to compare with, and whether they are those of an account that may come so. Both are worked out in any case.
     fn keys(&self, table: &Table, name: &str, tls: bool) -> (ScramKeys, bool) {
-        let made_up = self.install.keys(name, table.iterations);
-        let entry = table.get(name).filter(|entry| entry.may_come(tls));
-        match entry.and_then(|entry| entry.keys.clone()) {
-            Some(keys) => (keys, true),
-            None => (made_up, false),
+        let mut made_up = self.install.keys(name, table.iterations);
+        let Some((entry, keys)) = table.get(name).and_then(|entry| Some((entry, entry.keys.as_ref()?)))
+        else {
+            return (made_up, false);
+        };
+        if entry.may_come(tls) {
+            return (keys.clone(), true);
         }
+        // [4954-4-alike-layers] What SCRAM shows of a name is the same in clear as inside TLS: two salts would tell that there is an account.
+        made_up.salt.clone_from(&keys.salt);
+        made_up.iterations = keys.iterations;
+        (made_up, false)
     }
 
     /// [4954-4-alike] The same work for each name.

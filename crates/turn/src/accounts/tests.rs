@@ -224,6 +224,22 @@ fn scram_is_for_those_who_may_come_so() {
     assert!(!genuine("cert", &in_tls()));
 }
 
+/// [4954-4-alike-layers] Who asks for a name in clear and then inside TLS sees the same salt and the same iterations both times,
+/// whether there is such an account, and whether it may come in clear, or not.
+#[test]
+fn what_scram_shows_of_a_name_does_not_depend_on_tls() {
+    let house = House::new();
+    for name in ["customer", "clear", "legacy", "fetchmail", "cert", "named", "nobody"] {
+        let shown = |peer: &Peer| {
+            let keys = house.accounts.scram_keys(name, peer, house.now).unwrap();
+            (keys.salt.clone(), keys.iterations)
+        };
+        assert_eq!(shown(&in_clear()), shown(&in_tls()), "{name}");
+    }
+    let keys = house.accounts.scram_keys("customer", &in_clear(), house.now).unwrap();
+    assert!(!keys.genuine && !keys.is_of("pencil"), "nothing but what is shown is the account's");
+}
+
 /// [4954-9-guessing] [4954-6-replies] After too many failures nothing is looked at, for this network and this account alone.
 #[test]
 fn guessing_ends_and_the_owner_still_gets_in() {
