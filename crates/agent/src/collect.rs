@@ -165,7 +165,9 @@ fn promised(
         Promise::Mail(Some(count)) => *count,
         _ => 0,
     };
-    let tally = Tally { announced: promises.iter().map(count).sum(), ..Tally::default() };
+    // [1985-5.1-253-agent] Numbers are the server's word, and it may say any.
+    let announced = promises.iter().map(count).fold(0, u64::saturating_add);
+    let tally = Tally { announced, ..Tally::default() };
     // 250 says nothing about whether there is any, so only what was promised is looked for.
     if let (true, Some(before)) = (tally.announced > 0 && context.stays, before) {
         tokio::spawn(expect::watch(server.clone(), before));

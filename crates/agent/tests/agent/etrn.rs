@@ -23,6 +23,9 @@ async fn each_domain_is_asked_for_whatever_was_said_before() {
             Ok(Kind::Asked),
             42,
         ),
+        // [1985-5.1-253-agent] More than there can be, and then some more.
+        ("253 18446744073709551615 pending", "253 2 pending", Ok(Kind::Asked), u64::MAX),
+        ("253 18446744073709551616 pending", "251 nothing", Ok(Kind::Asked), 0),
         ("459 not allowed", "250 started", Err(Class::NotAllowed), 0),
         ("250 started", "458 not now", Err(Class::TryAgain), 0),
         ("458 not now", "553 what domain", Err(Class::NotAllowed), 0),
