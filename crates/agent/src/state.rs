@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{STATE_FILE, STATE_WAIT};
@@ -127,8 +128,9 @@ impl StateFile {
         text.push(b'\n');
         let fresh = self.sibling("new");
         let written = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&fresh)?;
+            // Left by a crash: whoever writes it now holds the lock.
+            remove_if_there(&fresh)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
             give_to_owner(&file, directory(&self.path))?;
             file.write_all(&text)?;
             file.sync_all()?;
@@ -170,9 +172,7 @@ impl StateFile {
         if !parent.exists() {
             DirBuilder::new().recursive(true).mode(0o750).create(parent).map_err(at(parent))?;
         }
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let given = opened.and_then(|file| give_to_owner(&file, parent).map(|()| file));
-        given.map(|file| (path.clone(), file)).map_err(at(&path))
+        lock_file(&path, parent).map(|file| (path.clone(), file)).map_err(at(&path))
     }
 
     fn sibling(&self, suffix: &str) -> PathBuf {
@@ -180,6 +180,28 @@ impl StateFile {
         name.push(".");
         name.push(suffix);
         self.path.with_file_name(name)
+    }
+}
+
+/// Opens a lock, or makes it. The directory is the agent's: whoever runs as root there follows no link that the agent's user
+/// may have put in its place, and gives away nothing that has a name elsewhere.
+fn lock_file(path: &Path, directory: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags.bits());
+    let file = options.open(path)?;
+    let known = file.metadata()?;
+    if !known.is_file() || known.nlink() != 1 {
+        return Err(io::Error::other("this is no file of the agent's own; remove it"));
+    }
+    give_to_owner(&file, directory)?;
+    Ok(file)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -259,6 +281,29 @@ mod tests {
             let known = entry.metadata().unwrap();
             assert_eq!((known.uid(), known.gid()), (12_345, 12_346), "{entry:?}");
         }
+    }
+
+    /// Whoever owns the directory gets nobody else's files written, emptied or given by a collection that root runs.
+    #[test]
+    fn no_link_leads_out_of_the_directory() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let theirs = elsewhere.path().join("shadow");
+        std::fs::write(&theirs, "kept").unwrap();
+        let before = std::fs::metadata(&theirs).unwrap();
+        let plant = |name: &str| std::os::unix::fs::symlink(&theirs, dir.path().join(name)).unwrap();
+        let state = StateFile::new(dir.path().join("state.json"));
+        plant("state.json.new");
+        state.change("a", |record| record.failures = 1).unwrap();
+        assert_eq!(state.read().unwrap()["a"].failures, 1);
+        plant("state.json.b.lock");
+        std::fs::hard_link(&theirs, dir.path().join("state.json.c.lock")).unwrap();
+        for name in ["b", "c"] {
+            let refused = state.collecting(name).unwrap_err();
+            assert!(refused.to_string().contains(&format!("state.json.{name}.lock")), "{refused}");
+        }
+        let after = std::fs::metadata(&theirs).unwrap();
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "kept");
+        assert_eq!((before.uid(), before.mode()), (after.uid(), after.mode()));
     }
 
     #[test]
