@@ -105,12 +105,13 @@ pub(crate) fn sender_refused(client: &ClientFacts, sender: &ReversePath, reply: 
     );
 }
 
-/// RCPT was refused by policy.
+/// RCPT was refused by policy; `untold` others since the last such event.
 pub(crate) fn recipient_refused(
     client: &ClientFacts,
     sender: Option<&ReversePath>,
     recipient: &ForwardPath,
     reply: &Reply,
+    untold: u64,
 ) {
     let recipient = match recipient {
         ForwardPath::Postmaster => "postmaster".to_owned(),
@@ -124,6 +125,7 @@ pub(crate) fn recipient_refused(
         sender = %Printable::from(sender.map(ToString::to_string).unwrap_or_default().as_str()),
         recipient = %Printable::from(recipient.as_str()),
         reply = %reply,
+        untold = (untold > 0).then_some(untold),
     );
 }
 

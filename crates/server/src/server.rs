@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use restante_net::{Buffers, ListenError, Listener, ServerTls, Stop};
 use restante_queue::QueueStore;
 use restante_senders::Senders;
-use restante_turn::{Accounts, Drains, TurnDesk};
+use restante_turn::{Accounts, Drains, Pace, TurnDesk};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -119,6 +119,7 @@ impl Server {
             store,
             senders,
             settings: ArcSwap::new(Arc::clone(&settings)),
+            refusals: Pace::default(),
         });
         let (buffers, running, stop) =
             (Buffers::default(), Arc::new(Running::default()), watch::Sender::default());

@@ -11,8 +11,8 @@ use restante_smtp::{
     Ask, Auth, Begin, ContentFacts, ContentSink, Etrn, EtrnTarget, Event, Evidence, Mail, MailCommand,
     Queued, Rcpt, RcptCommand, ScramKeys, ServerSession,
 };
-use restante_turn::{ClientCertificate, Peer};
-use restante_types::{ClientFacts, Domain, Envelope, Reply, UnixMillis};
+use restante_turn::{ClientCertificate, Pace, Peer};
+use restante_types::{ClientFacts, Domain, Envelope, Network, Reply, UnixMillis};
 
 use crate::authority::Authority;
 use crate::events;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) turning: Turning,
     pub(crate) senders: Option<Arc<Senders>>,
     pub(crate) settings: ArcSwap<ServerSettings>,
+    /// Refused recipients that are told one by one.
+    pub(crate) refusals: Pace,
 }
 
 /// One connection's handler.
@@ -75,8 +77,11 @@ impl Session {
         match answer {
             Ok(recipient) => session.grant(ask, recipient),
             Err(reply) => {
-                let sender = session.transaction().map(|transaction| &transaction.envelope.sender);
-                events::recipient_refused(session.client(), sender, &command.path, &reply);
+                let network = Network::of_client(session.client().address);
+                if let Some(untold) = self.shared.refusals.worth_telling(network, Instant::now()) {
+                    let sender = session.transaction().map(|transaction| &transaction.envelope.sender);
+                    events::recipient_refused(session.client(), sender, &command.path, &reply, untold);
+                }
                 session.refuse(ask, reply);
             }
         }

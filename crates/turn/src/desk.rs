@@ -15,6 +15,7 @@ use crate::flush::FlushError;
 use crate::interval::{Intervals, Pair};
 use crate::ledger::{Ledger, Unkept};
 use crate::limits::REFUSED_LOOK;
+use crate::pace::Pace;
 use crate::requester::{self, RequesterHop, RequesterHops};
 use crate::rights::{Asker, PrimaryAddresses, Right, may_be_primary_below, right_of};
 use crate::settings::{DomainTurn, EtrnFrom, EtrnReply, TurnSettings};
@@ -28,6 +29,8 @@ pub struct TurnDesk {
     intervals: Mutex<Intervals<Pair>>,
     /// Networks that looked below a configured domain and were refused.
     refused: Mutex<Intervals<Pair>>,
+    /// Refusals that are told one by one.
+    refusals: Pace,
     /// Askers of ATRN who were told that there is nothing, by identity.
     polls: Mutex<Intervals<String>>,
     requesters: Arc<RequesterHops>,
@@ -75,6 +78,7 @@ impl TurnDesk {
             settings: ArcSwap::from_pointee(settings),
             intervals: Mutex::default(),
             refused: Mutex::default(),
+            refusals: Pace::default(),
             polls: Mutex::default(),
             requesters: Arc::default(),
             ledger: Arc::new(Unkept),
@@ -139,7 +143,9 @@ impl TurnDesk {
             if looks_below {
                 self.remember_refusal(asker, &parents, now);
             }
-            events::etrn_refused(asker, target, self.rules_of(target, &settings));
+            if let Some(untold) = self.refusals.worth_telling(Network::of_client(asker.address), now) {
+                events::etrn_refused(asker, target, self.rules_of(target, &settings), untold);
+            }
             if wants_auth {
                 return Err(auth_first());
             }

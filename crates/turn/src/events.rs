@@ -38,8 +38,9 @@ pub(crate) fn etrn(asker: &Asker, target: &EtrnTarget, right: Right, messages: u
     );
 }
 
-/// Nobody we know may ask this from there. `rules` are those of the node, if it is held here.
-pub(crate) fn etrn_refused(asker: &Asker, target: &EtrnTarget, rules: Option<&DomainTurn>) {
+/// Nobody we know may ask this from there. `rules` are those of the node, if it is held here; `untold` others were refused
+/// since the last such event.
+pub(crate) fn etrn_refused(asker: &Asker, target: &EtrnTarget, rules: Option<&DomainTurn>, untold: u64) {
     tracing::warn!(
         event = "etrn_refused",
         client = %canonical(asker.address),
@@ -47,6 +48,7 @@ pub(crate) fn etrn_refused(asker: &Asker, target: &EtrnTarget, rules: Option<&Do
         node = %named(target),
         held_here = rules.is_some(),
         suggestion = %suggestion(asker, rules),
+        untold = (untold > 0).then_some(untold),
     );
 }
 

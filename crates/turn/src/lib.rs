@@ -14,6 +14,7 @@ mod flush;
 mod interval;
 mod ledger;
 mod limits;
+mod pace;
 mod requester;
 mod rights;
 mod settings;
@@ -29,8 +30,9 @@ pub use flush::FlushError;
 pub use ledger::Ledger;
 pub use limits::{
     DEFAULT_ITERATIONS, MAX_ACCOUNT_NAME, MAX_ATRN_DOMAINS, MAX_INTERVALS, MAX_ITERATIONS, MAX_PASSWORD,
-    MAX_QUEUES_LOOKED_AT, MIN_ITERATIONS, REQUESTER_LIFE,
+    MAX_QUEUES_LOOKED_AT, MIN_ITERATIONS, NETWORK_TOLD_EVERY, REQUESTER_LIFE, TOLD_AT_ONCE, TOLD_EVERY,
 };
+pub use pace::Pace;
 pub use requester::{RequesterHop, RequesterHops};
 pub use rights::{Asker, PrimaryAddresses, Right};
 pub use settings::{AccountTurn, DomainTurn, EtrnFrom, EtrnFromError, EtrnReply, TurnSettings};

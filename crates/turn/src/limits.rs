@@ -58,3 +58,12 @@ pub const MAX_ATRN_DOMAINS: usize = 1_000;
 
 /// Domains that one line of the log names.
 pub(crate) const NAMES_IN_A_LINE: usize = 16;
+
+/// Events of one kind that strangers cause and that are all told; a day's few are told one by one, a flood is not.
+pub const TOLD_AT_ONCE: u32 = 100;
+
+/// One more in this time: a flood that lasts for a day makes some 30 MB of log.
+pub const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// And the first of each network in this time.
+pub const NETWORK_TOLD_EVERY: Duration = Duration::from_secs(60);
