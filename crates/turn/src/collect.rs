@@ -9,6 +9,7 @@ use restante_types::{Domain, Reply};
 use crate::desk::TurnDesk;
 use crate::events;
 use crate::limits::MAX_ATRN_DOMAINS;
+use crate::requester::RequesterHop;
 use crate::rights::Asker;
 use crate::settings::TurnSettings;
 use crate::targets::{Queues, queues_of_identity};
@@ -153,6 +154,17 @@ impl TurnDesk {
         accounts
             .find(|(_, account)| account.certificates.contains(&fingerprint))
             .map(|(name, _)| name.clone())
+    }
+
+    /// [1985-requester-revoked] Whether mail may still go to an address that asked: whoever asked owns the queue still, and each certificate
+    /// that its server may show is still on file. For addresses that wait for their drain, after a reload.
+    #[must_use]
+    pub fn may_go_to(&self, hop: &RequesterHop, queue: &Domain) -> bool {
+        let settings = self.settings();
+        let Some((_, rules)) = settings.domains.find(queue) else { return false };
+        let Some(identity) = &hop.identity else { return hop.certificates.is_subset(&rules.certificates) };
+        let account = settings.accounts.get(identity).filter(|_| rules.identities.contains(identity));
+        account.is_some_and(|account| hop.certificates.is_subset(&account.certificates))
     }
 
     /// Whether the account owns the queue now. For drains that run, after a reload.

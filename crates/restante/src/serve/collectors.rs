@@ -74,10 +74,7 @@ impl Collectors {
         if ended > 0 {
             events::drains_ended(ended);
         }
-        let may = |identity: &Option<String>, queue: &Domain| {
-            identity.as_ref().is_none_or(|identity| desk.owns(identity, queue))
-        };
-        self.hops.end_unless(|hop, queue| may(&hop.identity, queue));
+        self.hops.end_unless(|hop, queue| desk.may_go_to(hop, queue));
     }
 }
 

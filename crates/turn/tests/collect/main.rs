@@ -54,6 +54,24 @@ fn owned(owners: &[&str]) -> DomainTurn {
     }
 }
 
+/// Mail of `dynamic.example` goes to where its owner asks from.
+fn dynamic() -> DomainTurn {
+    DomainTurn {
+        requester_port: Some(2525),
+        etrn_from: vec![format!("{HOME}/32").parse().unwrap()],
+        certificates: [[9; 32]].into(),
+        ..owned(&["dynamic", "customer"])
+    }
+}
+
+fn put(settings: &mut TurnSettings, rules: DomainTurn) {
+    settings.domains.insert(name("dynamic.example"), false, rules);
+}
+
+fn on_file(settings: &mut TurnSettings) -> &mut BTreeSet<[u8; 32]> {
+    &mut settings.accounts.get_mut("dynamic").unwrap().certificates
+}
+
 /// `customer` owns a, b, empty and everything below sub; `clear` shares b and needs no TLS; `idle` owns nothing that has
 /// mail; `turner` may TURN and owns the two turn domains.
 fn settings() -> TurnSettings {
@@ -68,13 +86,7 @@ fn settings() -> TurnSettings {
     put("theirs.example", owned(&["other"]));
     put("turn.example", owned(&["turner"]));
     put("turn2.example", owned(&["turner"]));
-    let dynamic = DomainTurn {
-        requester_port: Some(2525),
-        etrn_from: vec![format!("{HOME}/32").parse().unwrap()],
-        certificates: [[9; 32]].into(),
-        ..owned(&["dynamic", "customer"])
-    };
-    put("dynamic.example", dynamic);
+    put("dynamic.example", dynamic());
     put("asks.example", DomainTurn { etrn_from: vec![EtrnFrom::Auth], ..owned(&["customer"]) });
     put("quiet.example", DomainTurn { etrn_reply: EtrnReply::Auto, ..owned(&["customer"]) });
     let mut known = |name: &str, account: AccountTurn| settings.accounts.insert(name.into(), account);
@@ -339,6 +351,33 @@ fn mail_goes_to_the_requester_once() {
     house.etrn(&account("dynamic"), "dynamic.example").unwrap();
     hops.end_unless(|hop, _| hop.identity.as_deref() != Some("dynamic"));
     assert_eq!(hops.take(&domain, house.now), None, "the account is gone");
+}
+
+/// [1985-requester-revoked] A certificate, an account or a domain that is taken away takes along the address that waits for its drain.
+#[test]
+fn mail_goes_to_nobody_who_lost_the_right() {
+    let (domain, now) = (name("dynamic.example"), Instant::now());
+    let by_certificate = || showing(9, stranger());
+    type Change = fn(&mut TurnSettings);
+    let cases: [(Asker, Change, bool); 7] = [
+        (account("dynamic"), |_| {}, true),
+        (by_certificate(), |_| {}, true),
+        (account("dynamic"), |to| drop(to.accounts.remove("dynamic")), false),
+        (account("dynamic"), |to| on_file(to).retain(|one| *one != [8; 32]), false),
+        (account("dynamic"), |to| on_file(to).extend([[7; 32]]), true),
+        (by_certificate(), |to| put(to, DomainTurn { certificates: BTreeSet::new(), ..dynamic() }), false),
+        (account("dynamic"), |to| put(to, DomainTurn { identities: BTreeSet::new(), ..dynamic() }), false),
+    ];
+    for (number, (asker, change, stays)) in cases.into_iter().enumerate() {
+        let house = House::new();
+        house.etrn(&asker, "dynamic.example").unwrap();
+        let mut changed = settings();
+        change(&mut changed);
+        house.desk.reload(changed);
+        let hops = house.desk.requesters();
+        hops.end_unless(|hop, queue| house.desk.may_go_to(hop, queue));
+        assert_eq!(hops.take(&domain, now).is_some(), stays, "{number}");
+    }
 }
 
 /// [1985-requester] Nobody's address but an owner's, and no address of ours.
