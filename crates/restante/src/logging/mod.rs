@@ -2,6 +2,8 @@
 //!
 //! Events carry their name in the field `event` and hardly ever a message. Times are UTC. `RESTANTE_LOG` filters.
 
+#[cfg(test)]
+mod fail2ban;
 mod human;
 mod journal;
 mod json;
