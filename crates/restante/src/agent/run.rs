@@ -43,12 +43,8 @@ impl Signals {
 
 /// Keeps the schedule until it is told to stop.
 pub(super) fn run(settings: Settings, report: &Report) -> Exit {
-    let _lines = match logging::start() {
-        Ok(rest) => rest,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+    let Ok(_lines) = logging::start().map_err(|error| complain(&error.to_string())) else {
+        return Exit::Usage;
     };
     events::findings(report);
     on(Box::pin(keep(settings)), Exit::TryAgain)

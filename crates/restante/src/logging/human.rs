@@ -116,25 +116,10 @@ impl fmt::Display for Plain<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Shared {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(octets);
-            Ok(octets.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::output::Shared;
 
     fn logged(log: impl FnOnce()) -> String {
         let shared = Shared::default();
@@ -145,7 +130,7 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || to.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let text = shared.text();
         let (time, rest) = text.split_once(' ').unwrap();
         assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z'), "{time}");
         rest.to_owned()

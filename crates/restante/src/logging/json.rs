@@ -119,25 +119,10 @@ impl Write for Escaped<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Shared {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(octets);
-            Ok(octets.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::output::Shared;
 
     fn logged(log: impl FnOnce()) -> Vec<String> {
         let shared = Shared::default();
@@ -145,8 +130,7 @@ mod tests {
         let layer = tracing_subscriber::fmt::layer().event_format(Objects::default());
         let layer = layer.with_writer(move || to.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
+        shared.text().lines().map(str::to_owned).collect()
     }
 
     #[test]

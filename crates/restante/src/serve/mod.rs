@@ -37,12 +37,8 @@ pub(crate) fn run(options: &Options) -> Exit {
         let _ = write!(std::io::stderr(), "{report}");
         return Exit::Configuration;
     };
-    let _lines = match logging::start() {
-        Ok(rest) => rest,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+    let Ok(_lines) = logging::start().map_err(|error| complain(&error.to_string())) else {
+        return Exit::Usage;
     };
     events::findings(&report);
     // Held mail is nobody's business but ours and the group's; whoever wants a file narrower says so.
