@@ -49,6 +49,11 @@ pub(crate) fn safe(text: &str) -> String {
     Printable::from(text).to_string()
 }
 
+/// A reason behind what it is for, if there is one.
+pub(crate) fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {}", safe(reason)) }
+}
+
 /// Where and when the reader is.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {

@@ -6,7 +6,7 @@ use restante_types::Domain;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::human::{NOTHING, or_nothing, safe};
+use super::human::{NOTHING, because, or_nothing, safe};
 use super::output::Output;
 use super::table::{Column, Rows};
 
@@ -68,8 +68,7 @@ fn describe(report: &RouteReport, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!("good for      {ttl}s"))?;
     }
     if let Some(hold) = &report.hold {
-        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", safe(&hold.reason)) };
-        output.line(&format!("stopped       {}{reason}", safe(&hold.kind)))?;
+        output.line(&format!("stopped       {}{}", safe(&hold.kind), because(&hold.reason)))?;
     }
     if !report.hops.is_empty() {
         output.line("")?;

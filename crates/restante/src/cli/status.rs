@@ -1,12 +1,12 @@
 //! `restante status`
 
 use clap::Args;
-use restante_api::{Client, DomainStatus, Streamed};
+use restante_api::{Client, DomainStatus, HoldView, Streamed};
 use restante_types::Domain;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::human::{NOTHING, number, or_nothing, safe, size};
+use super::human::{NOTHING, because, number, or_nothing, safe, size};
 use super::output::Output;
 use super::table::{Column, Rows};
 
@@ -127,16 +127,18 @@ fn doing(status: &DomainStatus, output: &Output) -> String {
         return format!("draining ({}): {} delivered", safe(&drain.cause), number(drain.delivered));
     }
     if let Some(hold) = &status.hold {
-        let word = if hold.kind == "operator" { "held" } else { &hold.kind };
         let until =
             hold.until.map_or_else(String::new, |time| format!(" until {}", output.clock.minute(time)));
-        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", safe(&hold.reason)) };
-        return format!("{}{until}{reason}", safe(word));
+        return format!("{}{until}{}", stopped(hold), because(&hold.reason));
     }
     match &status.last_drain {
         Some(last) => format!("drained {}: {}", output.clock.relative(last.at), safe(&last.result)),
         None => NOTHING.to_owned(),
     }
+}
+
+fn stopped(hold: &HoldView) -> String {
+    if hold.kind == "operator" { "held".to_owned() } else { safe(&hold.kind) }
 }
 
 fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
@@ -157,9 +159,8 @@ fn detail(status: &DomainStatus, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!("{:<12}  {}", state.as_str(), number(*count)))?;
     }
     if let Some(hold) = &status.hold {
-        let word = if hold.kind == "operator" { "held" } else { &hold.kind };
         let reason = if hold.reason.is_empty() { String::new() } else { format!("{}, ", safe(&hold.reason)) };
-        output.line(&format!("{:<12}  {reason}since {}", safe(word), clock.exact(hold.since)))?;
+        output.line(&format!("{:<12}  {reason}since {}", stopped(hold), clock.exact(hold.since)))?;
         if let Some(until) = hold.until {
             output.line(&format!("until         {}", clock.exact(until)))?;
         }
@@ -196,7 +197,7 @@ pub(crate) fn counts(delivered: u64, deferred: u64, failed: u64) -> String {
 mod tests {
     use super::*;
     use crate::cli::output::Shared;
-    use restante_api::{AlarmView, HoldView, LastDrainView};
+    use restante_api::{AlarmView, LastDrainView};
     use restante_types::DeliveryState;
 
     fn example() -> DomainStatus {
