@@ -198,13 +198,11 @@ fn advice(config: &Config, report: &mut Report) {
             ),
         );
     }
+    let held = config.per_domain(|_| ());
     for domain in &config.domains {
         let HeldDomain { name, rules, .. } = &domain.value;
         let Some(MailboxHost::Domain(host)) = rules.owner.as_ref().map(|owner| &owner.host) else { continue };
-        let covers = |held: &&Sited<HeldDomain>| {
-            held.value.name == *host || held.value.rules.subdomains && host.is_below(&held.value.name)
-        };
-        if config.domains.iter().any(|held| covers(&held)) {
+        if held.find(host).is_some() {
             let what = format!(
                 "owner of {name}: {host} is held here, so that news of its trouble waits with its mail"
             );

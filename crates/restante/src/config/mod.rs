@@ -27,7 +27,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use restante_types::Domain;
+use restante_types::{Domain, DomainMap};
 
 pub(crate) use command::{file, run};
 pub(crate) use credentials::Certificates;
@@ -108,6 +108,18 @@ pub(crate) struct Config {
     pub(crate) accounts: Vec<SitedAccount>,
     /// The accounts' file as it was just before it was read.
     pub(crate) accounts_stamp: Option<Stamp>,
+}
+
+impl Config {
+    /// What follows from the rules of each domain, to be found for the names below it too where it takes them.
+    pub(crate) fn per_domain<'a, T>(&'a self, told: impl Fn(&'a Rules) -> T) -> DomainMap<T> {
+        let mut map = DomainMap::default();
+        for domain in &self.domains {
+            let HeldDomain { name, rules, .. } = &domain.value;
+            map.insert(name.clone(), rules.subdomains, told(rules));
+        }
+        map
+    }
 }
 
 /// What reading wants to know of the machine.

@@ -106,6 +106,13 @@ section! {
     }
 }
 
+impl Dns {
+    /// Where the servers are.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| server.0).collect()
+    }
+}
+
 section! {
     /// `[notices]`: how notices to senders read.
     NoticeTexts {

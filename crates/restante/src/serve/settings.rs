@@ -24,7 +24,7 @@ pub(crate) struct Policy {
 
 /// The policies by domain.
 pub(crate) fn policies(config: &Config) -> DomainMap<Policy> {
-    per_domain(config, |rules| Policy { mode: rules.mode, retention: rules.retention.0 })
+    config.per_domain(|rules| Policy { mode: rules.mode, retention: rules.retention.0 })
 }
 
 /// What the front end is told. `lost` are domains that were held at the last good start and are missing now; `auth` is what
@@ -44,7 +44,7 @@ pub(crate) fn server(config: &Config, lost: DomainMap<()>, auth: AuthOffer) -> S
             max_subdomains: config.limits.max_subdomains,
             hop_limit: config.top.hop_limit,
         },
-        domains: per_domain(config, |rules| Held {
+        domains: config.per_domain(|rules| Held {
             push: rules.mode == Mode::Push,
             quota: rules.quota.0.map(|size| size.0),
             smtputf8: rules.smtputf8,
@@ -59,13 +59,12 @@ pub(crate) fn server(config: &Config, lost: DomainMap<()>, auth: AuthOffer) -> S
 
 /// Whom delivery asks.
 pub(crate) fn dns(config: &Config) -> DnsSettings {
-    let servers = config.dns.servers.iter().map(|server| server.0).collect();
-    DnsSettings { servers, trust_anchor: config.dns.trust_anchor.clone() }
+    DnsSettings { servers: config.dns.addresses(), trust_anchor: config.dns.trust_anchor.clone() }
 }
 
 /// Whom the front end asks about senders.
 pub(crate) fn senders(config: &Config) -> restante_senders::Dns {
-    restante_senders::Dns { servers: config.dns.servers.iter().map(|server| server.0).collect() }
+    restante_senders::Dns { servers: config.dns.addresses() }
 }
 
 fn listener(listen: &Sited<Listen>) -> ListenSettings {
@@ -75,7 +74,7 @@ fn listener(listen: &Sited<Listen>) -> ListenSettings {
 
 /// What delivery is told.
 pub(crate) fn delivery(config: &Config) -> DeliverySettings {
-    let mut domains = per_domain(config, domain_delivery);
+    let mut domains = config.per_domain(domain_delivery);
     let (name, notice_queue) = notices::queue();
     domains.insert(name, true, notice_queue);
     DeliverySettings {
@@ -125,7 +124,7 @@ pub(crate) fn alarms(config: &Config) -> alarms::Settings {
     });
     alarms::Settings {
         hostname: config.hostname.clone(),
-        domains: per_domain(config, |rules| Watched {
+        domains: config.per_domain(|rules| Watched {
             on_demand: rules.mode == Mode::OnDemand,
             retention: rules.retention.0,
             uncollected: rules.uncollected_alarm.0.map(|span| span.0),
@@ -193,13 +192,4 @@ const fn port(primary: &NextHop) -> u16 {
 /// The configured names, each with whether it takes subdomains.
 pub(crate) fn names(config: &Config) -> Vec<(Domain, bool)> {
     config.domains.iter().map(|domain| (domain.value.name.clone(), domain.value.rules.subdomains)).collect()
-}
-
-fn per_domain<T>(config: &Config, told: impl Fn(&Rules) -> T) -> DomainMap<T> {
-    let mut map = DomainMap::default();
-    for domain in &config.domains {
-        let rules = &domain.value.rules;
-        map.insert(domain.value.name.clone(), rules.subdomains, told(rules));
-    }
-    map
 }

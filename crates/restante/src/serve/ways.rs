@@ -47,8 +47,7 @@ impl Ways {
             };
             hops.push(shown(hop, tls, tls_possible));
         }
-        let general = config.dns.servers.iter().map(|server| server.0);
-        let asked: Vec<_> = if view.resolvers.is_empty() { general.collect() } else { view.resolvers };
+        let asked = if view.resolvers.is_empty() { config.dns.addresses() } else { view.resolvers };
         let left_out = view.left_out.into_iter();
         Some(RouteReport {
             domain: view.domain,

@@ -90,14 +90,12 @@ pub(crate) fn run(verb: TrustSnippet, options: &Options, output: &mut Output) ->
 }
 
 fn facts(config: &Config, domain: Domain, said: Vec<IpAddr>) -> Result<Facts, Failure> {
-    let held = config.domains.iter().map(|held| &held.value);
-    let covers = |name: &Domain, subdomains: bool| *name == domain || subdomains && domain.is_below(name);
-    let found = held.filter(|held| covers(&held.name, held.rules.subdomains));
-    let Some(held) = found.max_by_key(|held| held.name.as_str().len()) else {
+    let held = config.per_domain(|rules| rules);
+    let Some((_, rules)) = held.find(&domain) else {
         return Err(Failure::Data(format!("{domain} is not configured in {}", config.file.display())));
     };
     let mut addresses = if said.is_empty() {
-        [held.rules.source_address.clone(), config.top.own_addresses.clone()].concat()
+        [rules.source_address.clone(), config.top.own_addresses.clone()].concat()
     } else {
         said
     };
@@ -112,8 +110,8 @@ fn facts(config: &Config, domain: Domain, said: Vec<IpAddr>) -> Result<Facts, Fa
         domain,
         hostname: config.hostname.clone(),
         addresses,
-        forward_client: held.rules.forward_client,
-        authentication_results: held.rules.authentication_results,
+        forward_client: rules.forward_client,
+        authentication_results: rules.authentication_results,
     })
 }
 
