@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_queue::QueueStore;
-use restante_types::Domain;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use crate::feed::AheadBudget;
 use crate::housekeeping::Housekeeping;
 use crate::limits::{LAST_SETTLE, TURNED_WAITING};
 use crate::news::Witness;
-use crate::notice::{Clerk, Delayed, Letter, Notifier, PostError, PostRoom};
+use crate::notice::{Clerk, Delayed, Notifier, PostRoom};
 use crate::requester::Requesters;
 use crate::resolve::Lookup;
 use crate::returns::Returns;
@@ -27,7 +26,7 @@ use crate::reversals;
 use crate::settings::DeliverySettings;
 use crate::turned::Turned;
 use crate::unreached::Unreached;
-use crate::why::{LastFailure, WhyBook};
+use crate::why::WhyBook;
 
 /// What delivery works with.
 pub struct DeliveryParts {
@@ -52,8 +51,7 @@ pub struct Delivery {
     stop: watch::Sender<Stop>,
     reloads: watch::Sender<()>,
     book: Arc<PrimaryBook>,
-    pub(crate) lookup: Arc<dyn Lookup>,
-    pub(crate) settings: Arc<ArcSwap<DeliverySettings>>,
+    lookup: Arc<dyn Lookup>,
     dispatcher: Task,
     reversals: Task,
     door: mpsc::Sender<Turned>,
@@ -90,7 +88,7 @@ impl Delivery {
         let requests = store.watch();
         let post_room = PostRoom::new(store.clone(), settings.clone(), clock.clone());
         let post_room = post_room.with_witness(witness.clone());
-        let (asked, told) = (lookup.clone(), settings.clone());
+        let asked = lookup.clone();
         let (ahead, unreached) = (AheadBudget::default(), Unreached::default());
         let why = WhyBook::default();
         let returns = Returns::new(store.clone(), settings.clone(), witness.clone());
@@ -124,7 +122,6 @@ impl Delivery {
             reloads,
             book,
             lookup: asked,
-            settings: told,
             door,
             unreached,
             post_room,
@@ -160,13 +157,7 @@ impl Delivery {
         self.unreached.clone()
     }
 
-    /// The last failed attempt of a domain, if there was one since the start.
-    #[must_use]
-    pub fn why(&self, domain: &Domain) -> Option<LastFailure> {
-        self.why.get(domain)
-    }
-
-    /// Where all of them stand.
+    /// The last failed attempt of each domain since the start.
     #[must_use]
     pub fn why_book(&self) -> WhyBook {
         self.why.clone()
@@ -182,14 +173,6 @@ impl Delivery {
     #[must_use]
     pub fn post_room(&self) -> PostRoom {
         self.post_room.clone()
-    }
-
-    /// Queues a letter; see [`PostRoom::post`].
-    ///
-    /// # Errors
-    /// [`PostError`]; then nothing was queued.
-    pub async fn post(&self, letter: &Letter) -> Result<restante_types::QueueId, PostError> {
-        self.post_room.post(letter).await
     }
 
     /// The settings were replaced: the resolver's configuration is read again, new primaries are looked up at once.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use restante_types::Domain;
 
 use super::{Hop, LeftOut, NoRoute, explore};
-use crate::delivery::Delivery;
 use crate::resolve::Lookup;
 use crate::settings::{DeliverySettings, NextHop};
 
@@ -30,13 +29,6 @@ pub struct RouteView {
     pub left_out: Vec<LeftOut>,
     /// Why there is no way.
     pub problem: Option<NoRoute>,
-}
-
-impl Delivery {
-    /// [`RouteView::look`] with what is in force.
-    pub async fn route(&self, domain: &Domain) -> Option<RouteView> {
-        RouteView::look(&self.lookup, &self.settings.load_full(), domain).await
-    }
 }
 
 impl RouteView {
