@@ -7,6 +7,9 @@
 //! `RESTANTE_SMUGGLING=full` sends every case to an Exim that takes BDAT too; otherwise each fifth one, because Exim is
 //! slow and content that is announced by its length has no end that could be forged.
 
+#[path = "../../crates/smtp/tests/smuggling/ends.rs"]
+mod ends;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,30 +18,9 @@ use restante_integration_tests::{
     Client, Daemon, DaemonOptions, Exim, EximOptions, Peer, Postfix, connect, eventually, have,
 };
 
+use ends::ENDS;
+
 const LONG: Duration = Duration::from_secs(120);
-/// Line ends, and what servers were seen to take for one: NUL, vertical tab, form feed, NEL, and nothing at all.
-const ENDS: [&[u8]; 20] = [
-    b"\r\n",
-    b"\n",
-    b"\r",
-    b"\n\r",
-    b"\r\r",
-    b"\n\n",
-    b"\r\r\n",
-    b"\r\n\r",
-    b"\r\n\n",
-    b"\r\0\n",
-    b"\0\r\n",
-    b"\r\n\0",
-    b"\0\n",
-    b"\n\0",
-    b"\r\0",
-    b"\0\r",
-    b"\x0b",
-    b"\x0c",
-    b"\xc2\x85",
-    b"",
-];
 /// The dot, and what dot-stuffing may make of more than one.
 const DOTS: [&[u8]; 2] = [b".", b".."];
 

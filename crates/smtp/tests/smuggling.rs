@@ -3,31 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "smuggling/ends.rs"]
+mod ends;
 mod memory;
 
+use ends::ENDS;
 use memory::Memory;
 
 const BEFORE: &[u8] = b"HELO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\n";
 const STOWAWAY: &[u8] =
     b"MAIL FROM:<evil@client.example>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nevil\r\n.\r\n";
-
-/// Line ends and what was published or may be taken for one.
-const ENDS: [&[u8]; 14] = [
-    b"\r\n",
-    b"\n",
-    b"\r",
-    b"\n\r",
-    b"\r\r",
-    b"\n\n",
-    b"\r\r\n",
-    b"\r\n\r",
-    b"\r\n\n",
-    b"\r\0\n",
-    b"\0\r\n",
-    b"\r\n\0",
-    b"\x0b",
-    b"\xc2\x85",
-];
 
 /// What is accepted when `octets` come behind DATA's 354 in two pieces.
 fn accepted(words: &[String], octets: &[u8], cut: usize) -> Memory {
