@@ -14,8 +14,7 @@ use crate::error::StoreError;
 mod lock;
 mod real;
 #[cfg(any(test, fuzzing))]
-#[allow(clippy::unwrap_used, reason = "nothing but tests stands on it")]
-#[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets let nothing fail"))]
+#[cfg_attr(fuzzing, expect(dead_code, reason = "the fuzz targets let nothing fail"))]
 pub(crate) mod sim;
 
 pub(crate) use lock::DirLock;

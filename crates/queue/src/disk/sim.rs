@@ -1,5 +1,7 @@
 //! A disk in memory that forgets what was not synced, fails when told to, and has as much room as it is given.
 
+mod loss;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,8 @@ use rand::{Rng, SeedableRng};
 
 use super::{Access, Disk, DiskFile, FileSystemRoom};
 
-const SECTOR: u64 = 512;
+use loss::FileChange;
+pub(crate) use loss::Loss;
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,35 +28,11 @@ pub(crate) enum OpKind {
     Punch,
 }
 
-/// What a loss of power leaves of what was not synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// Nothing of it.
-    All,
-    /// All of it.
-    None,
-    /// What was done before some moment, the last write torn.
-    Suffix,
-    /// Any sectors, any entries, any lengths.
-    Random,
-}
-
-impl Loss {
-    pub(crate) const EVERY: [Self; 4] = [Self::All, Self::None, Self::Suffix, Self::Random];
-}
-
-#[derive(Debug, Clone)]
-enum FileOp {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
-    Punch(u64, u64),
-}
-
 #[derive(Debug, Clone, Default)]
 struct Inode {
     current: Vec<u8>,
     durable: Vec<u8>,
-    pending: Vec<(u64, FileOp)>,
+    pending: Vec<(u64, FileChange)>,
 }
 
 #[derive(Debug, Clone)]
@@ -114,35 +93,6 @@ fn off() -> io::Error {
     io::Error::other("the power is off")
 }
 
-fn apply(octets: &mut Vec<u8>, op: &FileOp) {
-    match op {
-        FileOp::Write(offset, data) => {
-            let (from, to) = (*offset as usize, *offset as usize + data.len());
-            if octets.len() < to {
-                octets.resize(to, 0);
-            }
-            octets[from..to].copy_from_slice(data);
-        }
-        FileOp::SetLen(len) => octets.resize(*len as usize, 0),
-        FileOp::Punch(from, len) => {
-            let to = (from + len).min(octets.len() as u64) as usize;
-            octets[(*from as usize).min(to)..to].fill(0);
-        }
-    }
-}
-
-/// Cuts a write at sector boundaries.
-fn sectors(offset: u64, data: &[u8]) -> Vec<FileOp> {
-    let (mut ops, mut at) = (Vec::new(), 0);
-    while at < data.len() {
-        let here = offset + at as u64;
-        let step = ((SECTOR - here % SECTOR) as usize).min(data.len() - at);
-        ops.push(FileOp::Write(here, data[at..at + step].to_vec()));
-        at += step;
-    }
-    ops
-}
-
 impl State {
     /// Counts an operation: true if the power goes off with it.
     fn begin(&mut self, kind: OpKind) -> io::Result<bool> {
@@ -172,13 +122,13 @@ impl State {
         self.names.values().map(|inode| self.inodes[inode].current.len() as u64).sum()
     }
 
-    fn change(&mut self, inode: u64, kind: OpKind, op: FileOp) -> io::Result<()> {
+    fn change(&mut self, inode: u64, kind: OpKind, op: FileChange) -> io::Result<()> {
         let last = self.begin(kind)?;
         let len = self.inodes[&inode].current.len() as u64;
         let grows = match &op {
-            FileOp::Write(offset, data) => (offset + data.len() as u64).saturating_sub(len),
-            FileOp::SetLen(to) => to.saturating_sub(len),
-            FileOp::Punch(_, octets) => {
+            FileChange::Write(offset, data) => (offset + data.len() as u64).saturating_sub(len),
+            FileChange::SetLen(to) => to.saturating_sub(len),
+            FileChange::Punch(_, octets) => {
                 self.punched += octets;
                 0
             }
@@ -187,8 +137,8 @@ impl State {
             return Err(io::Error::from_raw_os_error(nix::libc::ENOSPC));
         }
         let sequence = self.ops;
-        let inode = self.inodes.get_mut(&inode).unwrap();
-        apply(&mut inode.current, &op);
+        let inode = self.inodes.get_mut(&inode).expect("it has a handle");
+        op.apply(&mut inode.current);
         inode.pending.push((sequence, op));
         if last { Err(off()) } else { Ok(()) }
     }
@@ -201,7 +151,7 @@ impl State {
 
 impl SimDisk {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock().expect("nothing panics under it")
     }
 
     /// Operations so far that change something.
@@ -257,7 +207,7 @@ impl SimDisk {
     pub(crate) fn flip(&self, path: &Path, bit: u64) {
         let mut state = self.lock();
         let inode = state.names[path];
-        let inode = state.inodes.get_mut(&inode).unwrap();
+        let inode = state.inodes.get_mut(&inode).expect("it has a name");
         inode.current[(bit / 8) as usize] ^= 1 << (bit % 8);
         inode.durable = inode.current.clone();
     }
@@ -284,13 +234,7 @@ impl SimDisk {
         let mut rng = StdRng::seed_from_u64(seed);
         let cut = rng.random_range(0..=state.ops);
         let chance = rng.random_range(0.1..0.9);
-        let mut keep = |sequence: u64| match loss {
-            Loss::All => false,
-            Loss::None => true,
-            Loss::Suffix if sequence == cut => rng.random_bool(0.5),
-            Loss::Suffix => sequence < cut,
-            Loss::Random => rng.random_bool(chance),
-        };
+        let mut keep = |sequence: u64| loss.keeps(sequence, cut, chance, &mut rng);
         let mut names = state.durable_names.clone();
         for (sequence, op) in &state.pending_names {
             if keep(*sequence) {
@@ -300,18 +244,7 @@ impl SimDisk {
         let mut inodes = HashMap::new();
         for number in names.values() {
             let inode = &state.inodes[number];
-            let mut octets = inode.durable.clone();
-            for (sequence, op) in &inode.pending {
-                let pieces = match op {
-                    FileOp::Write(offset, data) => sectors(*offset, data),
-                    other => vec![other.clone()],
-                };
-                for piece in pieces {
-                    if keep(*sequence) {
-                        apply(&mut octets, &piece);
-                    }
-                }
-            }
+            let octets = loss::found(&inode.durable, &inode.pending, &mut keep);
             let found = Inode { current: octets.clone(), durable: octets, pending: Vec::new() };
             inodes.insert(*number, found);
         }
@@ -336,7 +269,7 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn change(&self, kind: OpKind, op: FileOp) -> io::Result<()> {
+    fn change(&self, kind: OpKind, op: FileChange) -> io::Result<()> {
         assert!(self.writable, "a file opened for reading is written");
         self.disk.lock().change(self.inode, kind, op)
     }
@@ -363,7 +296,7 @@ impl DiskFile for SimFile {
     }
 
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        self.change(OpKind::Write, FileOp::Write(offset, octets.to_vec()))
+        self.change(OpKind::Write, FileChange::Write(offset, octets.to_vec()))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -372,11 +305,11 @@ impl DiskFile for SimFile {
         if begun.is_ok() && state.lies == Some(OpKind::Sync) {
             return Ok(());
         }
-        let inode = state.inodes.get_mut(&self.inode).unwrap();
+        let inode = state.inodes.get_mut(&self.inode).expect("it has a handle");
         match begun {
             Ok(false) => {
                 for (_, op) in std::mem::take(&mut inode.pending) {
-                    apply(&mut inode.durable, &op);
+                    op.apply(&mut inode.durable);
                 }
                 Ok(())
             }
@@ -395,7 +328,7 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(OpKind::SetLen, FileOp::SetLen(len))
+        self.change(OpKind::SetLen, FileChange::SetLen(len))
     }
 
     fn preallocate(&self, _: u64) -> io::Result<()> {
@@ -403,7 +336,7 @@ impl DiskFile for SimFile {
     }
 
     fn punch(&self, from: u64, len: u64) -> io::Result<()> {
-        self.change(OpKind::Punch, FileOp::Punch(from, len))
+        self.change(OpKind::Punch, FileChange::Punch(from, len))
     }
 }
 
@@ -468,7 +401,8 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         let names = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
+        let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        Ok(names.map(|path| name(path).expect("names are text")).collect())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -1,37 +1,16 @@
 //! What a program did to its files, as `recorder.c` wrote it down, and what a loss of power would have left of it.
 
+#[path = "../../src/disk/sim/loss.rs"]
+mod loss;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// The least that a disk writes whole or not at all.
-const SECTOR: u64 = 512;
-
-/// What a loss of power leaves of what was not synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// Nothing of it.
-    All,
-    /// All of it.
-    None,
-    /// What was done before some moment, the last change torn.
-    Suffix,
-    /// Any sectors, any entries, any lengths.
-    Random,
-}
-
-impl Loss {
-    pub(crate) const EVERY: [Self; 4] = [Self::All, Self::None, Self::Suffix, Self::Random];
-}
-
-#[derive(Debug, Clone)]
-enum FileChange {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
-    Punch(u64, u64),
-}
+use loss::FileChange;
+pub(crate) use loss::Loss;
 
 #[derive(Debug, Clone)]
 enum NameChange {
@@ -165,36 +144,6 @@ fn apply_name(change: &NameChange, names: &mut Names) {
     }
 }
 
-fn apply_change(change: &FileChange, octets: &mut Vec<u8>) {
-    match change {
-        FileChange::Write(offset, data) => {
-            let (from, to) = (*offset as usize, *offset as usize + data.len());
-            if octets.len() < to {
-                octets.resize(to, 0);
-            }
-            octets[from..to].copy_from_slice(data);
-        }
-        FileChange::SetLen(len) => octets.resize(*len as usize, 0),
-        FileChange::Punch(from, len) => {
-            let to = (from + len).min(octets.len() as u64) as usize;
-            octets[(*from as usize).min(to)..to].fill(0);
-        }
-    }
-}
-
-/// Cuts a write at the borders of sectors.
-fn pieces(change: &FileChange) -> Vec<FileChange> {
-    let FileChange::Write(offset, data) = change else { return vec![change.clone()] };
-    let (mut all, mut at) = (Vec::new(), 0);
-    while at < data.len() {
-        let here = offset + at as u64;
-        let step = ((SECTOR - here % SECTOR) as usize).min(data.len() - at);
-        all.push(FileChange::Write(here, data[at..at + step].to_vec()));
-        at += step;
-    }
-    all
-}
-
 #[derive(Debug, Clone, Default)]
 struct Inode {
     durable: Vec<u8>,
@@ -317,7 +266,7 @@ impl Replay {
             let (done, left) = std::mem::take(&mut file.pending).into_iter().partition(|(at, _)| *at < begun);
             file.pending = left;
             Vec::<(usize, FileChange)>::into_iter(done)
-                .for_each(|(_, change)| apply_change(&change, &mut file.durable));
+                .for_each(|(_, change)| change.apply(&mut file.durable));
             return;
         }
         let (done, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending_names)
@@ -349,13 +298,7 @@ impl Replay {
         let cut = if all.is_empty() { 0 } else { all[rng.random_range(0..all.len())] };
         let mut dropped = 0;
         let mut keep = |at: usize| {
-            let kept = match loss {
-                Loss::All => false,
-                Loss::None => true,
-                Loss::Suffix if at == cut => rng.random_bool(0.5),
-                Loss::Suffix => at < cut,
-                Loss::Random => rng.random_bool(chance),
-            };
+            let kept = loss.keeps(at, cut, chance, &mut rng);
             dropped += usize::from(!kept);
             kept
         };
@@ -384,15 +327,7 @@ impl Replay {
 
     fn octets(&self, inode: u64, keep: &mut impl FnMut(usize) -> bool) -> Vec<u8> {
         let file = &self.inodes[&inode];
-        let mut octets = file.durable.clone();
-        for (at, change) in &file.pending {
-            for piece in pieces(change) {
-                if keep(*at) {
-                    apply_change(&piece, &mut octets);
-                }
-            }
-        }
-        octets
+        loss::found(&file.durable, &file.pending, keep)
     }
 }
 
