@@ -7,14 +7,13 @@ use restante_admin::{AdminServer, DomainPolicy, Operations, Settings, start};
 use restante_api::{
     BackupRequest, ChangeRequest, Client, EntryFilter, FlushEvent, FlushRequest, ListQuery, Streamed,
 };
+use restante_queue::conformance::message;
 use restante_queue::{
-    Destination, DrainCause, DrainReport, EmbeddedOptions, EmbeddedStore, LeaseAnswer, NewMessage, Outcome,
-    QueueStore, Scope, Settlement, Started,
+    DrainCause, DrainReport, EmbeddedOptions, EmbeddedStore, LeaseAnswer, NewMessage, Outcome, QueueStore,
+    Scope, Settlement, Started,
 };
 use restante_turn::FlushError;
-use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, Envelope, QueueId, Recipient, ReversePath, UnixMillis,
-};
+use restante_types::{DeliveryState, Domain, QueueId, UnixMillis};
 use tempfile::TempDir;
 
 use crate::support::{all, domain};
@@ -73,15 +72,8 @@ impl House {
     /// One message for every name.
     async fn accept(&self, names: &[&str], content: &[u8]) -> QueueId {
         let now = UnixMillis::from(std::time::SystemTime::now());
-        let recipients = names
-            .iter()
-            .map(|name| Recipient::from(format!("user@{name}").parse::<restante_types::Mailbox>().unwrap()));
-        let destination = |(index, name): (usize, &&str)| Destination {
-            domain: domain(name),
-            recipients: vec![u16::try_from(index).unwrap()],
-            first_attempt: None,
-            dead: false,
-        };
+        let recipients: Vec<String> = names.iter().map(|name| format!("user@{name}")).collect();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         let mut buffer = self.store.begin_content();
         for piece in content.chunks(100_000) {
             buffer.append(piece);
@@ -89,27 +81,8 @@ impl House {
                 buffer.relieve().await.unwrap();
             }
         }
-        let message = NewMessage {
-            vouched: restante_types::Vouched::Unchecked,
-            id: self.store.mint(now),
-            envelope: Envelope {
-                sender: ReversePath::Mailbox("sender@example.net".parse().unwrap()),
-                recipients: recipients.collect(),
-                body: Body::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envid: None,
-            },
-            client: ClientFacts {
-                address: "192.0.2.7".parse().unwrap(),
-                helo: "mx.example.net".to_owned(),
-                identity: None,
-                tls: None,
-            },
-            arrived: now,
-            content: buffer.seal().await.unwrap(),
-            destinations: names.iter().enumerate().map(destination).collect(),
-        };
+        let message = message(&*self.store, now, &recipients, b"").await;
+        let message = NewMessage { content: buffer.seal().await.unwrap(), ..message };
         self.store.accept(message).await.unwrap().id()
     }
 

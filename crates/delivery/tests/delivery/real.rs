@@ -8,13 +8,11 @@ use arc_swap::ArcSwap;
 use restante_delivery::{
     Clock, Courier, Delivery, DeliveryParts, DomainDelivery, Mode, NextHop, NoRequesters, Nobody,
 };
+use restante_queue::conformance::message;
 use restante_queue::{
-    Destination, DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, HoldOrder,
-    NewMessage, QueueStore,
+    DomainStats, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, HoldKind, HoldOrder, QueueStore,
 };
-use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Recipient, ReversePath, UnixMillis,
-};
+use restante_types::{DeliveryState, Domain, DomainMap, ReversePath, UnixMillis};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -60,36 +58,10 @@ impl House {
     }
 
     async fn accept(&self, domain: &Domain, text: &str) {
-        let mut buffer = self.store.begin_content();
-        buffer.append(text.as_bytes());
-        let recipient =
-            Recipient { mailbox: format!("user0@{domain}").parse().unwrap(), notify: None, original: None };
-        let message = NewMessage {
-            vouched: restante_types::Vouched::Unchecked,
-            id: self.store.mint(now()),
-            envelope: Envelope {
-                sender: ReversePath::Null,
-                recipients: vec![recipient],
-                body: Body::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envid: None,
-            },
-            client: ClientFacts {
-                address: "192.0.2.200".parse().unwrap(),
-                helo: "client.example".to_owned(),
-                identity: None,
-                tls: None,
-            },
-            arrived: now(),
-            content: buffer.seal().await.unwrap(),
-            destinations: vec![Destination {
-                domain: domain.clone(),
-                recipients: vec![0],
-                first_attempt: (self.mode == Mode::Push).then(now),
-                dead: false,
-            }],
-        };
+        let recipient = format!("user0@{domain}");
+        let mut message = message(&*self.store, now(), &[&recipient], text.as_bytes()).await;
+        message.envelope.sender = ReversePath::Null;
+        message.destinations[0].first_attempt = (self.mode == Mode::Push).then(now);
         self.store.accept(message).await.unwrap();
     }
 

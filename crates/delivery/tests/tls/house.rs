@@ -10,12 +10,9 @@ use restante_delivery::{
     NoRequesters, Nobody, NoticeSettings, PolicyFetch, TlsParts, TlsPolicies, TlsPolicy, TlsTrust,
 };
 use restante_net::Trust;
-use restante_queue::{
-    Destination, DrainCause, EmbeddedOptions, EmbeddedStore, Filter, NewMessage, QueueStore,
-};
-use restante_types::{
-    Body, ClientFacts, Domain, DomainMap, Envelope, Recipient, ReversePath, UnixMillis, Vouched,
-};
+use restante_queue::conformance::message;
+use restante_queue::{DrainCause, EmbeddedOptions, EmbeddedStore, Filter, QueueStore};
+use restante_types::{Domain, DomainMap, ReversePath, UnixMillis};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -131,35 +128,10 @@ impl House {
     }
 
     async fn accept(&self, number: usize) {
-        let mut content = self.store.begin_content();
-        content.append(format!("Subject: {number}\r\n\r\nhello\r\n").as_bytes());
-        let mailbox = format!("user{number}@example.org").parse().unwrap();
-        let message = NewMessage {
-            vouched: Vouched::Unchecked,
-            id: self.store.mint(now()),
-            envelope: Envelope {
-                sender: ReversePath::Null,
-                recipients: vec![Recipient { mailbox, notify: None, original: None }],
-                body: Body::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envid: None,
-            },
-            client: ClientFacts {
-                address: "192.0.2.200".parse().unwrap(),
-                helo: "client.example".to_owned(),
-                identity: None,
-                tls: None,
-            },
-            arrived: now(),
-            content: content.seal().await.unwrap(),
-            destinations: vec![Destination {
-                domain: self.domain.clone(),
-                recipients: vec![0],
-                first_attempt: None,
-                dead: false,
-            }],
-        };
+        let content = format!("Subject: {number}\r\n\r\nhello\r\n");
+        let recipient = format!("user{number}@example.org");
+        let mut message = message(&*self.store, now(), &[&recipient], content.as_bytes()).await;
+        message.envelope.sender = ReversePath::Null;
         self.store.accept(message).await.unwrap();
     }
 

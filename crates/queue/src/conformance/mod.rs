@@ -154,46 +154,55 @@ pub async fn read_all(mut reader: ContentReader) -> Vec<u8> {
     content
 }
 
+/// A message from `sender@example.net` to these recipients, who are sorted into their domains' queues.
+pub async fn message(
+    store: &dyn QueueStore,
+    arrived: UnixMillis,
+    recipients: &[&str],
+    content: &[u8],
+) -> NewMessage {
+    let mut buffer = store.begin_content();
+    buffer.append(content);
+    let envelope = Envelope {
+        sender: ReversePath::Mailbox("sender@example.net".parse().unwrap()),
+        recipients: recipients
+            .iter()
+            .map(|text| text.parse::<restante_types::Mailbox>().unwrap().into())
+            .collect(),
+        body: Body::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+    };
+    let mut destinations: Vec<Destination> = Vec::new();
+    for (index, recipient) in (0..).zip(&envelope.recipients) {
+        let domain = recipient.mailbox.domain().unwrap();
+        match destinations.iter_mut().find(|destination| destination.domain == *domain) {
+            Some(destination) => destination.recipients.push(index),
+            None => destinations.push(Destination {
+                domain: domain.clone(),
+                recipients: vec![index],
+                first_attempt: None,
+                dead: false,
+            }),
+        }
+    }
+    let address = "192.0.2.7".parse().unwrap();
+    NewMessage {
+        vouched: restante_types::Vouched::Unchecked,
+        id: store.mint(arrived),
+        envelope,
+        client: ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None },
+        arrived,
+        content: buffer.seal().await.unwrap(),
+        destinations,
+    }
+}
+
 impl Subject {
     /// A message to these recipients, who are sorted into their domains' queues.
     pub async fn message(&self, recipients: &[&str], content: &[u8]) -> NewMessage {
-        let arrived = self.clock.wall();
-        let mut buffer = self.store.begin_content();
-        buffer.append(content);
-        let envelope = Envelope {
-            sender: ReversePath::Mailbox("sender@example.net".parse().unwrap()),
-            recipients: recipients
-                .iter()
-                .map(|text| text.parse::<restante_types::Mailbox>().unwrap().into())
-                .collect(),
-            body: Body::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-        };
-        let mut destinations: Vec<Destination> = Vec::new();
-        for (index, recipient) in (0..).zip(&envelope.recipients) {
-            let domain = recipient.mailbox.domain().unwrap();
-            match destinations.iter_mut().find(|destination| destination.domain == *domain) {
-                Some(destination) => destination.recipients.push(index),
-                None => destinations.push(Destination {
-                    domain: domain.clone(),
-                    recipients: vec![index],
-                    first_attempt: None,
-                    dead: false,
-                }),
-            }
-        }
-        let address = "192.0.2.7".parse().unwrap();
-        NewMessage {
-            vouched: restante_types::Vouched::Unchecked,
-            id: self.store.mint(arrived),
-            envelope,
-            client: ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None },
-            arrived,
-            content: buffer.seal().await.unwrap(),
-            destinations,
-        }
+        message(&*self.store, self.clock.wall(), recipients, content).await
     }
 
     /// Stores a message to these recipients.

@@ -1,17 +1,12 @@
 //! What is looked at every minute, over a real store.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use restante_delivery::Mode;
-use restante_queue::{
-    Destination, EmbeddedOptions, EmbeddedStore, HoldKind, HoldOrder, NewMessage, QueueStore,
-};
-use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Recipient, ReversePath,
-    UnixMillis,
-};
+use restante_queue::conformance::message;
+use restante_queue::{EmbeddedOptions, EmbeddedStore, HoldKind, HoldOrder, QueueStore};
+use restante_types::{DeliveryState, Domain, DomainMap, ReversePath, UnixMillis};
 use tempfile::TempDir;
 
 use super::orphans;
@@ -39,35 +34,8 @@ fn policies(names: &[&str]) -> DomainMap<Policy> {
 }
 
 async fn put(store: &dyn QueueStore, domain: &str, now: UnixMillis) {
-    let mailbox: Mailbox = format!("a@{domain}").parse().unwrap();
-    let mut content = store.begin_content();
-    content.append(b"Subject: x\r\n\r\nx\r\n");
-    let message = NewMessage {
-        vouched: restante_types::Vouched::Unchecked,
-        id: store.mint(now),
-        envelope: Envelope {
-            sender: ReversePath::Null,
-            recipients: vec![Recipient::from(mailbox)],
-            body: Body::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-        },
-        client: ClientFacts {
-            address: IpAddr::from([192, 0, 2, 1]),
-            helo: "a.example".into(),
-            identity: None,
-            tls: None,
-        },
-        arrived: now,
-        content: content.seal().await.unwrap(),
-        destinations: vec![Destination {
-            domain: name(domain),
-            recipients: vec![0],
-            first_attempt: None,
-            dead: false,
-        }],
-    };
+    let mut message = message(store, now, &[&format!("a@{domain}")], b"Subject: x\r\n\r\nx\r\n").await;
+    message.envelope.sender = ReversePath::Null;
     store.accept(message).await.unwrap();
 }
 

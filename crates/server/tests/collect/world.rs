@@ -13,9 +13,8 @@ use restante_delivery::{
     NextHop, NoRequesters, Nobody, Tlsa,
 };
 use restante_net::{ClientCa, ServerTls};
-use restante_queue::{
-    Destination, DomainStats, EmbeddedOptions, EmbeddedStore, LowWater, NewMessage, QueueStore,
-};
+use restante_queue::conformance::message;
+use restante_queue::{DomainStats, EmbeddedOptions, EmbeddedStore, LowWater, QueueStore};
 use restante_server::{
     HeldDomain, ListenSettings, ListenTls, Parts, Server, ServerLimits, ServerSettings, Service,
 };
@@ -24,9 +23,7 @@ use restante_turn::{
     Account, AccountTurn, Accounts, DomainTurn, Drains, Fingerprint, Install, Kdf, Pbkdf2, PrimaryAddresses,
     StoredSecret, TurnDesk, TurnSettings,
 };
-use restante_types::{
-    Body, ClientFacts, Domain, DomainMap, Envelope, QueueId, Recipient, ReversePath, UnixMillis,
-};
+use restante_types::{Domain, DomainMap, QueueId, ReversePath, UnixMillis};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -244,40 +241,11 @@ impl World {
 
     /// Keeps a message with one recipient in each of the domains.
     pub(crate) async fn mail(&self, domains: &[&str], text: &str) -> QueueId {
-        let mut buffer = self.store.begin_content();
-        buffer.append(text.as_bytes());
-        let to =
-            |name: &&str| Recipient::from(format!("user@{name}").parse::<restante_types::Mailbox>().unwrap());
-        let id = self.store.mint(now());
-        let destination = |(index, name): (u16, &&str)| Destination {
-            domain: domain(name),
-            recipients: vec![index],
-            first_attempt: None,
-            dead: false,
-        };
-        let message = NewMessage {
-            vouched: restante_types::Vouched::Unchecked,
-            id,
-            envelope: Envelope {
-                sender: ReversePath::Null,
-                recipients: domains.iter().map(to).collect(),
-                body: Body::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envid: None,
-            },
-            client: ClientFacts {
-                address: "192.0.2.200".parse().unwrap(),
-                helo: "client.example".to_owned(),
-                identity: None,
-                tls: None,
-            },
-            arrived: now(),
-            content: buffer.seal().await.unwrap(),
-            destinations: (0..).zip(domains).map(destination).collect(),
-        };
-        self.store.accept(message).await.unwrap();
-        id
+        let recipients: Vec<String> = domains.iter().map(|name| format!("user@{name}")).collect();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        let mut message = message(&*self.store, now(), &recipients, text.as_bytes()).await;
+        message.envelope.sender = ReversePath::Null;
+        self.store.accept(message).await.unwrap().id()
     }
 
     /// `count` messages, alternately to ada's domains; their texts in order.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use restante_queue::conformance::message;
 use restante_queue::{
     Destination, DrainCause, DrainReport, EmbeddedOptions, EmbeddedStore, Entry, EntryKey, Filter,
     LeaseAnswer, LowWater, NewMessage, Outcome, QueueStore, Settlement,
 };
 use restante_types::{
-    Body, ClientFacts, DeliveryState, Domain, DomainMap, Envelope, Mailbox, NOTICES, Notify, Recipient,
-    Reply, Ret, ReversePath, UnixMillis, Vouched,
+    Body, DeliveryState, Domain, DomainMap, Envelope, Mailbox, NOTICES, Notify, Recipient, Reply, Ret,
+    ReversePath, UnixMillis, Vouched,
 };
 use tempfile::TempDir;
 
@@ -134,9 +135,6 @@ impl House {
     }
 
     async fn accept(&self, mail: Mail) -> EntryKey {
-        let id = self.store.mint(mail.arrived);
-        let mut content = self.store.begin_content();
-        content.append(mail.content.as_bytes());
         let of = mail.to[0].mailbox.domain().unwrap().clone();
         let recipients = (0..).take(mail.to.len()).collect();
         let envelope = Envelope {
@@ -147,26 +145,14 @@ impl House {
             ret: mail.ret,
             envid: None,
         };
+        let destination = Destination { domain: of.clone(), recipients, first_attempt: None, dead: false };
         let message = NewMessage {
-            id,
             envelope,
-            client: ClientFacts {
-                address: "192.0.2.7".parse().unwrap(),
-                helo: "client.example".to_owned(),
-                identity: None,
-                tls: None,
-            },
-            arrived: mail.arrived,
-            content: content.seal().await.unwrap(),
-            destinations: vec![Destination {
-                domain: of.clone(),
-                recipients,
-                first_attempt: None,
-                dead: false,
-            }],
+            destinations: vec![destination],
             vouched: mail.vouched,
+            ..message(&*self.store, mail.arrived, &[], mail.content.as_bytes()).await
         };
-        self.store.accept(message).await.unwrap();
+        let id = self.store.accept(message).await.unwrap().id();
         EntryKey { domain: of, id }
     }
 

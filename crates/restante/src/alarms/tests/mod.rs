@@ -4,17 +4,15 @@ mod mail;
 mod once;
 mod webhook;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use restante_delivery::{DeliverySettings, News, PostRoom, Witness};
-use restante_queue::{Destination, EmbeddedOptions, EmbeddedStore, IndexHealth, NewMessage, QueueStore};
-use restante_types::{
-    Body, ClientFacts, Domain, DomainMap, Envelope, Mailbox, Recipient, ReversePath, UnixMillis, Vouched,
-};
+use restante_queue::conformance::message;
+use restante_queue::{EmbeddedOptions, EmbeddedStore, IndexHealth, QueueStore};
+use restante_types::{Domain, DomainMap, Mailbox, ReversePath, UnixMillis};
 use tempfile::TempDir;
 
 use super::sender::Pace;
@@ -99,36 +97,9 @@ impl World {
     }
 
     async fn put(&self, domain: &str) {
-        let mailbox: Mailbox = format!("a@{domain}").parse().unwrap();
-        let (store, now) = (&self.attached.store, self.now());
-        let mut content = store.begin_content();
-        content.append(b"Subject: x\r\n\r\nx\r\n");
-        let message = NewMessage {
-            id: store.mint(now),
-            envelope: Envelope {
-                sender: ReversePath::Null,
-                recipients: vec![Recipient::from(mailbox)],
-                body: Body::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envid: None,
-            },
-            client: ClientFacts {
-                address: IpAddr::from([192, 0, 2, 1]),
-                helo: "a.example".into(),
-                identity: None,
-                tls: None,
-            },
-            arrived: now,
-            content: content.seal().await.unwrap(),
-            destinations: vec![Destination {
-                domain: name(domain),
-                recipients: vec![0],
-                first_attempt: None,
-                dead: false,
-            }],
-            vouched: Vouched::Unchecked,
-        };
+        let (store, recipient) = (&*self.attached.store, format!("a@{domain}"));
+        let mut message = message(store, self.now(), &[&recipient], b"Subject: x\r\n\r\nx\r\n").await;
+        message.envelope.sender = ReversePath::Null;
         store.accept(message).await.unwrap();
     }
 
