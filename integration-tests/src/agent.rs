@@ -207,17 +207,8 @@ impl Agent {
     /// When a file does not start with them.
     #[must_use]
     pub fn maildir(&self, name: &str) -> Vec<Vec<u8>> {
-        let Ok(files) = std::fs::read_dir(self.path(name).join("new")) else { return Vec::new() };
-        let read = |path: &Path| {
-            let crlf = crate::with_crlf(&std::fs::read(path).expect("a delivered file can be read"));
-            let mut rest = crlf.as_slice();
-            for field in [&b"Return-Path:"[..], b"Delivered-To:"] {
-                assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
-                rest = crate::after_field(rest);
-            }
-            rest.to_vec()
-        };
-        files.flatten().map(|file| read(&file.path())).collect()
+        let files = crate::maildir::files(&self.path(name));
+        files.iter().map(|file| crate::maildir::without(file, &["Return-Path:", "Delivered-To:"])).collect()
     }
 }
 

@@ -1,14 +1,14 @@
 //! A real Dovecot as the mail store: LMTP on a socket and on a port, into Maildirs of a private directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::daemon::free_port;
-use crate::eventually;
-use crate::peers::{Peer, command};
+use crate::peers::{Peer, command, open_to_all};
+use crate::{eventually, maildir};
 
 /// A Dovecot with its own configuration and mailboxes; stopped when dropped.
 #[derive(Debug)]
@@ -98,26 +98,12 @@ impl Dovecot {
     /// When a file does not start with Dovecot's fields.
     #[must_use]
     pub fn as_received(&self, user: &str) -> Vec<Vec<u8>> {
-        let files = std::fs::read_dir(self.dir.path().join("mail").join(user).join("new"));
-        let files = files.map(|files| files.flatten().map(|file| file.path()).collect::<Vec<_>>());
-        files.unwrap_or_default().iter().map(|file| stripped(file)).collect()
+        let files = maildir::files(&self.dir.path().join("mail").join(user));
+        files
+            .iter()
+            .map(|file| maildir::without(file, &["Return-Path:", "Delivered-To:", "Received:"]))
+            .collect()
     }
-}
-
-fn stripped(path: &Path) -> Vec<u8> {
-    let text = std::fs::read(path).expect("a delivered file can be read");
-    let crlf = crate::with_crlf(&text);
-    let mut rest = crlf.as_slice();
-    for field in [&b"Return-Path:"[..], b"Delivered-To:", b"Received:"] {
-        assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
-        rest = crate::after_field(rest);
-    }
-    rest.to_vec()
-}
-
-fn open_to_all(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a directory of our own");
 }
 
 impl Drop for Dovecot {

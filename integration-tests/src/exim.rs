@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::eventually;
-use crate::peers::{Peer, command};
+use crate::peers::{Peer, command, open_to_all};
+use crate::{eventually, maildir};
 
 /// What differs from the plain Exim.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +38,7 @@ impl Exim {
     pub fn start(at: std::net::SocketAddr, domains: &str, options: &EximOptions) -> Self {
         let dir = tempfile::Builder::new().prefix("restante-exim-").tempdir().expect("a temporary directory");
         let root = dir.path();
-        std::fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .expect("a directory of our own");
+        open_to_all(root);
         let shell = format!("mkdir {0}/spool {0}/log {0}/mail && chown nobody:nogroup {0}/*", root.display());
         assert!(Command::new("sh").args(["-c", &shell]).status().is_ok_and(|status| status.success()));
         let file = root.join("exim.conf");
@@ -75,8 +74,7 @@ impl Exim {
     /// The files of its mailboxes.
     #[must_use]
     pub fn mailbox(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(self.dir.path().join("mail/all/new"));
-        files.map(|files| files.flatten().map(|file| file.path()).collect()).unwrap_or_default()
+        maildir::files(&self.dir.path().join("mail/all"))
     }
 
     /// One delivered message as it was handed to Exim: its own header fields taken off, CRLF again.
@@ -85,14 +83,7 @@ impl Exim {
     /// When the file does not start with Exim's fields.
     #[must_use]
     pub fn as_received(path: &Path) -> Vec<u8> {
-        let text = std::fs::read(path).expect("a delivered file can be read");
-        let crlf = crate::with_crlf(&text);
-        let mut rest = crlf.as_slice();
-        for field in [&b"Return-path:"[..], b"Envelope-to:", b"Received:"] {
-            assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
-            rest = crate::after_field(rest);
-        }
-        rest.to_vec()
+        maildir::without(path, &["Return-path:", "Envelope-to:", "Received:"])
     }
 }
 

@@ -13,10 +13,13 @@ mod dovecot;
 mod exim;
 pub mod faults;
 pub mod hostile;
+mod http;
+mod maildir;
 mod netns;
 mod peers;
 mod postfix;
 mod sink;
+pub mod world;
 
 pub use agent::{Agent, Provider};
 pub use client::{Client, connect, connect_to};
@@ -24,6 +27,7 @@ pub use daemon::{Daemon, DaemonOptions, Ports, binary, free_port};
 pub use dns::{DNS_PEERS, Dns, Signing, Zone};
 pub use dovecot::Dovecot;
 pub use exim::{Exim, EximOptions};
+pub use http::read_call;
 pub use netns::{Network, Place};
 pub use peers::{Peer, command, have, run_peer};
 pub use postfix::Postfix;
@@ -69,28 +73,6 @@ pub fn without_received(content: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A file with the line ends of this system, with those of the wire.
-fn with_crlf(text: &[u8]) -> Vec<u8> {
-    let mut crlf = Vec::with_capacity(text.len() + text.len() / 40);
-    for line in text.split_inclusive(|octet| *octet == b'\n') {
-        crlf.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-        crlf.extend_from_slice(b"\r\n");
-    }
-    crlf
-}
-
-/// What stands behind the first header field.
-fn after_field(text: &[u8]) -> &[u8] {
-    let mut at = 0;
-    while let Some(end) = text[at..].iter().position(|octet| *octet == b'\n') {
-        at += end + 1;
-        if !matches!(text.get(at), Some(b' ' | b'\t')) {
-            break;
-        }
-    }
-    &text[at..]
-}
-
 /// A message of about `size` octets whose every line is different, with lines that dot-stuffing must treat.
 #[must_use]
 pub fn sample(seed: usize, size: usize) -> Vec<u8> {
@@ -105,4 +87,11 @@ pub fn sample(seed: usize, size: usize) -> Vec<u8> {
         line += 1;
     }
     out
+}
+
+/// The number that [`sample`] wrote into the Subject line, if there is one.
+#[must_use]
+pub fn sample_number(content: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(content);
+    text.lines().find_map(|line| line.strip_prefix("Subject: sample ")?.parse().ok())
 }

@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::daemon::free_port;
-use crate::eventually;
-use crate::peers::{Peer, command};
+use crate::peers::{Peer, command, open_to_all};
+use crate::{eventually, maildir};
 
 /// A Postfix instance with its own configuration, queue and mailboxes; stopped when dropped.
 #[derive(Debug)]
@@ -20,29 +20,21 @@ pub struct Postfix {
     port: u16,
 }
 
-const SERVICES: &str = "\
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
-";
+/// The benches run it with the same ones.
+const SERVICES: &str = include_str!("postfix.services");
 
 impl Postfix {
+    /// Lines of main.cf: TLS with this certificate, told of in its Received line.
+    #[must_use]
+    pub fn tls(certificate: &Path, key: &Path) -> [String; 4] {
+        [
+            "smtpd_tls_security_level = may".to_owned(),
+            "smtpd_tls_received_header = yes".to_owned(),
+            format!("smtpd_tls_cert_file = {}", certificate.display()),
+            format!("smtpd_tls_key_file = {}", key.display()),
+        ]
+    }
+
     /// Starts one that takes every address of example.org.
     ///
     /// # Panics
@@ -165,8 +157,7 @@ impl Postfix {
     /// The files of its mailbox, as delivered (Postfix writes LF and its own Delivered-To, Return-Path, Received).
     #[must_use]
     pub fn mailbox(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(self.dir.path().join("mail/all/new"));
-        files.map(|files| files.flatten().map(|file| file.path()).collect()).unwrap_or_default()
+        maildir::files(&self.dir.path().join("mail/all"))
     }
 
     /// One delivered message as it was handed to Postfix: its own header fields taken off, CRLF again.
@@ -175,20 +166,8 @@ impl Postfix {
     /// When the file does not start with Postfix's fields.
     #[must_use]
     pub fn as_received(path: &Path) -> Vec<u8> {
-        let text = std::fs::read(path).expect("a delivered file can be read");
-        let crlf = crate::with_crlf(&text);
-        let mut rest = crlf.as_slice();
-        for field in [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:"] {
-            assert!(rest.starts_with(field), "{:?} is missing", String::from_utf8_lossy(field));
-            rest = crate::after_field(rest);
-        }
-        rest.to_vec()
+        maildir::without(path, &["Return-Path:", "X-Original-To:", "Delivered-To:", "Received:"])
     }
-}
-
-fn open_to_all(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a directory of our own");
 }
 
 /// Before its process that logs reads, Postfix's others wait for it, and it for itself, once the socket between them is

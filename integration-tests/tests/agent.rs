@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use restante_integration_tests::{
     Agent, Behaviour, DaemonOptions, Dovecot, Peer, Postfix, Provider, Sink, eventually, free_port, have,
-    sample, without_received,
+    sample, sample_number, without_received,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -234,12 +234,6 @@ fn the_daemon_keeps_its_schedule_and_hears_signals() {
     );
 }
 
-fn seed_of(content: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(content);
-    let line = text.lines().find_map(|line| line.strip_prefix("Subject: sample ")).expect("a Subject line");
-    line.parse().expect("a number")
-}
-
 /// Kills one side in the middle of collections, until everything has come; says how many messages came twice.
 fn killed(mut kill_one: impl FnMut(&mut Provider, &mut std::process::Child)) -> String {
     let mut provider = Provider::usual();
@@ -264,7 +258,7 @@ fn killed(mut kill_one: impl FnMut(&mut Provider, &mut std::process::Child)) -> 
     let mut arrived: BTreeMap<usize, usize> = BTreeMap::new();
     for message in sink.accepted() {
         let content = without_received(&message.content);
-        let seed = seed_of(&content);
+        let seed = sample_number(&content).expect("a Subject line");
         assert!(content == sent[seed], "message {seed} changed");
         *arrived.entry(seed).or_default() += 1;
     }

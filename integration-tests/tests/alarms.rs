@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Peer, Sink, command, connect, eventually, free_port, have, sample,
+    Behaviour, Daemon, DaemonOptions, Peer, Sink, command, connect, eventually, free_port, have, read_call,
+    sample,
 };
 use serde_json::Value;
 
@@ -91,20 +92,8 @@ impl Hook {
 }
 
 fn read(stream: &mut TcpStream) -> Option<Call> {
-    let mut octets = Vec::new();
-    loop {
-        let mut piece = [0; 4096];
-        let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
-        octets.extend_from_slice(&piece[..count]);
-        let text = String::from_utf8(octets.clone()).ok()?;
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length =
-            head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length? {
-            let (head, text) = (head.to_owned(), body.to_owned());
-            return Some(Call { body: serde_json::from_str(&text).ok()?, head, text });
-        }
-    }
+    let (head, text) = read_call(stream)?;
+    Some(Call { body: serde_json::from_str(&text).ok()?, head, text })
 }
 
 fn private(path: &Path, text: &str) -> String {

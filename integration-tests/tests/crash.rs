@@ -6,15 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, free_port, sample, without_received,
+    Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, free_port, sample, sample_number,
+    without_received,
 };
-
-/// The number that `sample` wrote into the Subject line.
-fn seed_of(content: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(content);
-    let line = text.lines().find_map(|line| line.strip_prefix("Subject: sample ")).expect("a Subject line");
-    line.parse().expect("a number")
-}
 
 /// Sends until the connection breaks; notes each seed that was acknowledged.
 fn pour(port: u16, next: &AtomicUsize, acknowledged: &Mutex<BTreeSet<usize>>, stop: &AtomicBool) {
@@ -80,7 +74,7 @@ fn kill_in_the_middle_of_intake() {
     let mut arrived: BTreeMap<usize, usize> = BTreeMap::new();
     for message in sink.accepted() {
         let content = without_received(&message.content);
-        let seed = seed_of(&content);
+        let seed = sample_number(&content).expect("a Subject line");
         assert!(content == sample(seed, 300 + (seed % 50) * 200), "message {seed} changed");
         *arrived.entry(seed).or_default() += 1;
     }
@@ -123,7 +117,7 @@ fn kill_in_the_middle_of_a_drain() {
     assert!(eventually(Duration::from_secs(60), || daemon.waiting("example.org") == 0));
     let mut arrived: BTreeMap<usize, usize> = BTreeMap::new();
     for message in sink.accepted() {
-        *arrived.entry(seed_of(&message.content)).or_default() += 1;
+        *arrived.entry(sample_number(&message.content).expect("a Subject line")).or_default() += 1;
     }
     let doubled: usize = arrived.values().map(|count| count - 1).sum();
     println!(

@@ -1,24 +1,23 @@
 //! A small world of hosts with addresses of their own: restante on port 25, a primary behind two MX records on port 25,
 //! signed zones, and somebody outside who sends mail. Everything a mail server meets is what it is outside.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-#[allow(dead_code, reason = "shared with the tests of the streams, which use more of it")]
+#[expect(dead_code, reason = "shared with the tests of the streams, which use more of it")]
 #[path = "../../crates/net/tests/trust/chain.rs"]
 mod chain;
-mod world;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use chain::{Authority, Valid};
+use restante_integration_tests::world::{LIMIT, World, held};
 use restante_integration_tests::{
     DNS_PEERS, Exim, EximOptions, Peer, Postfix, Signing, Zone, eventually, have, sample, without_received,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use world::{LIMIT, World, held};
 
 const MAIL: &str = "good.hosts.example";
 /// Everything the primary takes mail for.
@@ -189,15 +188,8 @@ fn tlsa_records_and_a_private_authority_on_port_25() {
     ];
     let world = World::start(&domains.concat(), &zones(&digest));
     let (certificate, key) = shown.files();
-    let postfix = world.postfix(
-        &DOMAINS,
-        &[
-            "smtpd_tls_security_level = may",
-            "smtpd_tls_received_header = yes",
-            &format!("smtpd_tls_cert_file = {}", certificate.display()),
-            &format!("smtpd_tls_key_file = {}", key.display()),
-        ],
-    );
+    let lines = Postfix::tls(&certificate, &key);
+    let postfix = world.postfix(&DOMAINS, &lines.each_ref().map(String::as_str));
     let kept = [
         ("wrong.held.example", "no TLSA record matches the certificate"),
         ("none.held.example", "there are no signed TLSA records at _25._tcp.none.hosts.example"),

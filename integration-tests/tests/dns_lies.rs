@@ -1,6 +1,6 @@
 //! Somebody between us and a real, signed DNS who wants TLSA records to be absent, or to be others.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

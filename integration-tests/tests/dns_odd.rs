@@ -1,9 +1,7 @@
 //! A DNS that goes in circles, is silent, floods or lies, met by a real daemon whose primary is on port 25: the mail waits,
 //! nobody is told anything, and when the DNS is in order everything is there once.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
-
-mod world;
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use restante_integration_tests::world::{LIMIT, NAMES, OURS, OUTSIDE, World};
 use restante_integration_tests::{DNS_PEERS, Dns, Peer, Postfix, Signing, Zone, eventually, have};
-use world::{LIMIT, NAMES, OURS, OUTSIDE, World};
 
 /// Each has something of its own that is wrong; and what is said of it, `None` where mail goes all the same.
 const DOMAINS: [(&str, Option<&str>); 9] = [

@@ -1,6 +1,6 @@
 //! Routes by a real DNS: nsd with signed zones, asked directly and through unbound.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

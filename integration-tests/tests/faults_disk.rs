@@ -3,8 +3,6 @@
 //!
 //! `RESTANTE_FAILING_CALLS=n` lets calls fail so often, `RESTANTE_FLIPS=n` flips so many bits, `RESTANTE_BAD_BLOCKS=n` takes
 //! so many blocks (20, 12 and 12 if not given), `RESTANTE_SEED=n` begins the chances there.
-#![allow(clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::TcpStream;

@@ -2,8 +2,6 @@
 //! delivered twice is bounded by what was not recorded yet at each kill.
 //!
 //! `RESTANTE_KILLS=n` kills so often (15 times if not given), `RESTANTE_SEED=n` begins the chances there.
-#![allow(clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};

@@ -3,8 +3,6 @@
 //!
 //! `RESTANTE_POWER_SNAPSHOTS=n` takes so many losses of power on each file system (5 on ext4 alone if not given),
 //! `RESTANTE_SEED=n` begins the chances there.
-#![allow(clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

@@ -1,19 +1,18 @@
 //! MTA-STS as it is outside: a policy on port 443 of a web server that is not ours, announced by DNS, a Postfix on port 25, and
 //! a daemon that remembers the policy when the web server is gone.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-#[allow(dead_code, reason = "shared with the tests of the streams, which use more of it")]
+#[expect(dead_code, reason = "shared with the tests of the streams, which use more of it")]
 #[path = "../../crates/net/tests/trust/chain.rs"]
 mod chain;
-mod world;
 
 use std::io::Read as _;
 use std::process::{Child, Stdio};
 
 use chain::{Authority, Shown, Valid};
+use restante_integration_tests::world::{LIMIT, OUTSIDE, World};
 use restante_integration_tests::{DNS_PEERS, Peer, Postfix, Signing, Zone, command, eventually, have};
-use world::{LIMIT, OUTSIDE, World};
 
 const LISTED: &str = "listed.held.example";
 const UNLISTED: &str = "unlisted.held.example";
@@ -55,12 +54,7 @@ impl Drop for Web {
 
 fn postfix(world: &World, shown: &Shown) -> Postfix {
     let (certificate, key) = shown.files();
-    let lines = [
-        "smtpd_tls_security_level = may".to_owned(),
-        "smtpd_tls_received_header = yes".to_owned(),
-        format!("smtpd_tls_cert_file = {}", certificate.display()),
-        format!("smtpd_tls_key_file = {}", key.display()),
-    ];
+    let lines = Postfix::tls(&certificate, &key);
     world.postfix(&[LISTED, UNLISTED], &lines.each_ref().map(String::as_str))
 }
 

@@ -1,9 +1,9 @@
 //! TLS policies against real peers: Postfix with good and bad certificates, TLSA records in a signed zone, a policy on a
 //! web server of openssl's, and a primary that offers STARTTLS and breaks it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-#[allow(dead_code, reason = "shared with the tests of the streams, which use more of it")]
+#[expect(dead_code, reason = "shared with the tests of the streams, which use more of it")]
 #[path = "../../crates/net/tests/trust/chain.rs"]
 mod chain;
 
@@ -53,14 +53,9 @@ fn case(name: &'static str, primary: String, rules: &str, kept: Option<&'static 
 /// A Postfix that shows this, and takes mail for all these domains.
 fn postfix(port: u16, shown: &Shown, cases: &[Case]) -> Postfix {
     let (certificate, key) = shown.files();
-    let lines = [
-        "smtpd_tls_security_level = may".to_owned(),
-        "smtpd_tls_received_header = yes".to_owned(),
-        format!("smtpd_tls_cert_file = {}", certificate.display()),
-        format!("smtpd_tls_key_file = {}", key.display()),
-        format!("virtual_mailbox_domains = {}", names(cases)),
-    ];
-    Postfix::start_with(port, &lines.each_ref().map(String::as_str))
+    let domains = [format!("virtual_mailbox_domains = {}", names(cases))];
+    let lines = [&Postfix::tls(&certificate, &key)[..], &domains].concat();
+    Postfix::start_with(port, &lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// A daemon that holds mail for them all, one message each.
@@ -249,17 +244,14 @@ fn postfix_wants_to_see_our_certificate() {
     ];
     let server = Authority::new("server").issue(&[MAIL], Valid::Now);
     let (certificate, key) = server.files();
-    let lines = [
-        "smtpd_tls_security_level = may".to_owned(),
-        "smtpd_tls_received_header = yes".to_owned(),
+    let more = [
         "smtpd_tls_ask_ccert = yes".to_owned(),
         format!("smtpd_tls_CAfile = {}", authority.file().display()),
-        format!("smtpd_tls_cert_file = {}", certificate.display()),
-        format!("smtpd_tls_key_file = {}", key.display()),
         "smtpd_recipient_restrictions = permit_tls_all_clientcerts, defer".to_owned(),
         format!("virtual_mailbox_domains = {}", names(&cases)),
     ];
-    let postfix = Postfix::start_with(port, &lines.each_ref().map(String::as_str));
+    let lines = [&Postfix::tls(&certificate, &key)[..], &more].concat();
+    let postfix = Postfix::start_with(port, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     let daemon = daemon(&cases, "");
     for Case { name, kept, .. } in &cases {
         let _ = daemon.admin(&["flush", name]);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use primary::{Books, Primary, WHIMS};
+use restante_integration_tests::faults::number;
 use restante_integration_tests::{
     Behaviour, Client, Daemon, DaemonOptions, Sink, connect, eventually, sample,
 };
@@ -132,8 +133,7 @@ fn reported(daemon: &Daemon) -> BTreeMap<String, usize> {
 // [3461-5.2.6]
 #[test]
 fn each_recipient_is_delivered_once_or_reported_once() {
-    let count: usize =
-        std::env::var("RESTANTE_UNRELIABLE").map_or(2_000, |count| count.parse().expect("a number"));
+    let count = usize::try_from(number("RESTANTE_UNRELIABLE", 2_000)).expect("not so many");
     let limit = LIMIT * u32::try_from(1 + count / 1_000).expect("not so many");
     let options = DaemonOptions {
         defaults: "notices = \"all\"".to_owned(),

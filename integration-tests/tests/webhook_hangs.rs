@@ -4,13 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test says loudly what is wrong")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use restante_integration_tests::{Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, sample};
+use restante_integration_tests::{
+    Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, read_call, sample,
+};
 
 const LONG: Duration = Duration::from_secs(40);
 const MESSAGES: usize = 30;
@@ -59,20 +61,7 @@ impl Hook {
 
 fn read(stream: &mut TcpStream) -> Option<String> {
     stream.set_read_timeout(Some(LONG)).ok()?;
-    let mut octets = Vec::new();
-    loop {
-        let mut piece = [0; 4096];
-        let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
-        octets.extend_from_slice(&piece[..count]);
-        let text = String::from_utf8(octets.clone()).ok()?;
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
-        if body.len() >= length {
-            return Some(text);
-        }
-    }
+    read_call(stream).map(|(head, body)| format!("{head}\r\n\r\n{body}"))
 }
 
 #[test]

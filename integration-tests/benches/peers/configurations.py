@@ -1,5 +1,7 @@
 """The configurations, as alike as the servers allow: everything by default that touches durability."""
 
+from pathlib import Path
+
 
 def restante(server):
     domains = "".join(
@@ -57,27 +59,8 @@ smtpd_client_connection_count_limit = 0
 default_process_limit = 100
 """
 
-POSTFIX_SERVICES = """pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-showq unix n - n - - showq
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
+# The services that the tests run it with.
+POSTFIX_SERVICES = (Path(__file__).parents[2] / "src" / "postfix.services").read_text()
 
 
 def exim(server):

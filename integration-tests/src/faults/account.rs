@@ -150,8 +150,7 @@ impl Account {
 /// Which message it is, if it is what was sent.
 fn number_of(message: &Accepted, recipient: Recipient) -> Result<usize, String> {
     let text = String::from_utf8_lossy(&message.content[..message.content.len().min(4096)]).into_owned();
-    let number = text.lines().find_map(|line| line.strip_prefix("Subject: sample "));
-    let number: usize = number.and_then(|digits| digits.parse().ok()).ok_or("a message without a number")?;
+    let number = crate::sample_number(text.as_bytes()).ok_or("a message without a number")?;
     let to = recipient.domain();
     if message.recipients.len() != 1 || !message.recipients[0].contains(to) {
         return Err(format!("message {number} came to {to} for {:?}", message.recipients));

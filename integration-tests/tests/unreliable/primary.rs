@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use restante_integration_tests::{eventually, sample, without_received};
+use restante_integration_tests::{eventually, sample, sample_number, without_received};
 
 /// What it did to whom; each is counted.
 pub(crate) const WHIMS: [&str; 9] = [
@@ -347,7 +347,5 @@ fn intact(content: &[u8]) -> bool {
         return false;
     }
     let content = without_received(content);
-    let text = String::from_utf8_lossy(&content);
-    let number = text.lines().find_map(|line| line.strip_prefix("Subject: sample ")?.parse().ok());
-    number.is_some_and(|number| content == sample(number, super::size(number)))
+    sample_number(&content).is_some_and(|number| content == sample(number, super::size(number)))
 }

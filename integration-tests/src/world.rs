@@ -1,36 +1,49 @@
 //! Four hosts with addresses of their own: restante on port 25, a primary, a DNS, and somebody outside.
 
-#![allow(dead_code, reason = "each test uses some of it")]
-
 use std::time::Duration;
 
-use restante_integration_tests::{
-    Daemon, DaemonOptions, Dns, Network, Place, Postfix, Zone, connect_to, eventually,
-};
 use serde_json::Value;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(25);
-/// Who is where: 192.0.2.1 and 2001:db8::1, and so on.
-pub(crate) const OURS: u8 = 1;
-pub(crate) const PRIMARY: u8 = 2;
-pub(crate) const NAMES: u8 = 3;
-pub(crate) const OUTSIDE: u8 = 4;
+use crate::{Daemon, DaemonOptions, Dns, Network, Place, Postfix, Zone, connect_to, eventually};
 
-/// Dropped in this order: what runs in the network goes before it.
-pub(crate) struct World {
-    pub(crate) daemon: Daemon,
-    pub(crate) dns: Dns,
-    pub(crate) network: Network,
+/// How long anything in it may take.
+pub const LIMIT: Duration = Duration::from_secs(25);
+/// Us. Who is where: 192.0.2.1 and 2001:db8::1, and so on.
+pub const OURS: u8 = 1;
+/// The primary.
+pub const PRIMARY: u8 = 2;
+/// The DNS.
+pub const NAMES: u8 = 3;
+/// Somebody outside.
+pub const OUTSIDE: u8 = 4;
+
+/// All of them. Dropped in this order: what runs in the network goes before it.
+#[derive(Debug)]
+pub struct World {
+    /// Us.
+    pub daemon: Daemon,
+    /// The DNS.
+    pub dns: Dns,
+    /// Where they are.
+    pub network: Network,
 }
 
 impl World {
     /// `domains`: whole tables.
-    pub(crate) fn start(domains: &str, zones: &[Zone]) -> Self {
+    ///
+    /// # Panics
+    /// As everything here, where anything of it cannot be had.
+    #[must_use]
+    pub fn start(domains: &str, zones: &[Zone]) -> Self {
         Self::start_in(domains, zones, &[])
     }
 
     /// With these in the daemon's environment.
-    pub(crate) fn start_in(domains: &str, zones: &[Zone], environment: &[(&str, &str)]) -> Self {
+    ///
+    /// # Panics
+    /// As [`World::start`].
+    #[must_use]
+    pub fn start_in(domains: &str, zones: &[Zone], environment: &[(&str, &str)]) -> Self {
         let network = Network::start(4);
         let (names, ours) = (network.place(NAMES), network.place(OURS));
         let dns = names.inside(|| Dns::start_at(names.port(5353), names.port(53), zones));
@@ -45,7 +58,8 @@ impl World {
     }
 
     /// The daemon's configuration with this DNS.
-    pub(crate) fn options(ours: &Place, dns: &Dns, domains: &str) -> DaemonOptions {
+    #[must_use]
+    pub fn options(ours: &Place, dns: &Dns, domains: &str) -> DaemonOptions {
         let tables = format!(
             "[[listen]]\naddress = \"{}\"\n[[listen]]\naddress = \"{}\"\n\
              [dns]\nservers = [\"{}\"]\ntrust-anchor = \"{}\"\n{domains}",
@@ -57,25 +71,34 @@ impl World {
         DaemonOptions { tables, ..DaemonOptions::default() }
     }
 
-    pub(crate) fn primary(&self) -> &Place {
+    /// Where the primary is.
+    #[must_use]
+    pub fn primary(&self) -> &Place {
         self.network.place(PRIMARY)
     }
 
     /// The primary: it takes everything for these domains.
-    pub(crate) fn postfix(&self, domains: &[&str], lines: &[&str]) -> Postfix {
+    #[must_use]
+    pub fn postfix(&self, domains: &[&str], lines: &[&str]) -> Postfix {
         let domains = format!("virtual_mailbox_domains = {}", domains.join(", "));
         let lines = [&[domains.as_str()], lines].concat();
         self.primary().inside(|| Postfix::start_everywhere(25, &lines))
     }
 
     /// Ends the daemon and starts it again.
-    pub(crate) fn restart(&mut self) {
+    ///
+    /// # Panics
+    /// When it does not end in order.
+    pub fn restart(&mut self) {
         assert_eq!(self.daemon.stop(), Some(0));
         self.network.place(OURS).inside(|| self.daemon.run());
     }
 
     /// From outside, over IPv4.
-    pub(crate) fn send(&self, from: &str, to: &[&str], content: &[u8]) {
+    ///
+    /// # Panics
+    /// When the message is not taken.
+    pub fn send(&self, from: &str, to: &[&str], content: &[u8]) {
         let at = self.network.place(OURS).port(25);
         self.network.place(OUTSIDE).inside(|| {
             let mut client = connect_to(at);
@@ -86,7 +109,10 @@ impl World {
     }
 
     /// The primary itself asks, from its own address.
-    pub(crate) fn etrn(&self, domain: &str) {
+    ///
+    /// # Panics
+    /// When it may not.
+    pub fn etrn(&self, domain: &str) {
         let at = self.network.place(OURS).port(25);
         self.primary().inside(|| {
             let mut client = connect_to(at);
@@ -98,12 +124,17 @@ impl World {
     }
 
     /// What the operator is told of a way, whether or not mail can go there.
-    pub(crate) fn route(&self, domain: &str) -> Value {
+    ///
+    /// # Panics
+    /// When the answer is no JSON.
+    #[must_use]
+    pub fn route(&self, domain: &str) -> Value {
         let output = self.daemon.admin(&["route", domain, "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap()
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    pub(crate) fn log_says(&self, domain: &str, what: &str) -> bool {
+    /// Whether a line of the log speaks of both, soon.
+    pub fn log_says(&self, domain: &str, what: &str) -> bool {
         eventually(LIMIT, || {
             self.daemon.log().lines().any(|line| line.contains(domain) && line.contains(what))
         })
@@ -111,6 +142,7 @@ impl World {
 }
 
 /// A domain whose mail goes by MX, and that its primary asks for.
-pub(crate) fn held(name: &str, rules: &str) -> String {
+#[must_use]
+pub fn held(name: &str, rules: &str) -> String {
     format!("[[domain]]\nname = \"{name}\"\nprimary = \"mx\"\netrn-from = [\"primary\"]\n{rules}\n")
 }
