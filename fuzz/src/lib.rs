@@ -26,7 +26,7 @@ pub mod xclient;
 
 pub use cut::Input;
 
-#[allow(dead_code, reason = "the tests of the admin interface use the rest")]
+#[expect(dead_code, reason = "the tests of the admin interface use the rest")]
 #[path = "../../crates/admin/tests/admin/support/fake.rs"]
 mod fake;
 #[path = "../../crates/smtp/tests/memory/mod.rs"]

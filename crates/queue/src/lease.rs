@@ -67,7 +67,7 @@ pub struct DomainLease {
     domain: Domain,
     generation: u64,
     /// Gives the domain back when the last clone goes; what it is is the store's business.
-    #[allow(dead_code, reason = "held for its Drop")]
+    #[expect(dead_code, reason = "held for its Drop")]
     guard: Arc<dyn Send + Sync>,
 }
 

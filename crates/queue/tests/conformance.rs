@@ -1,5 +1,4 @@
 //! The embedded store passes the suite that every store passes.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 

@@ -3,7 +3,7 @@
 //!
 //! The child is this test program again. It tells on its standard output what it is about to do and what was granted;
 //! the parent kills it on one of these lines, or some time after it.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,

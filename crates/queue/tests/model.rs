@@ -1,5 +1,5 @@
 //! Random operations on the embedded store agree with a map, over restarts and the loss of the index too.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,11 +7,10 @@
 //!
 //! `RESTANTE_SEEDS=n` looks at so many states (160 if not given), `RESTANTE_SEED=n` begins the chances there. A state in
 //! which something is missing is kept; `RESTANTE_POWER_CASE=dir` looks at it again.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "it is a test, and its child talks to it"
 )]
 

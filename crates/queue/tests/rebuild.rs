@@ -1,5 +1,5 @@
 //! The index lost, broken, old or behind: what the log knows comes back, and nothing else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What failed, dead letters, pauses and marks, over restarts, crashes and the loss of the index; and a segment that
 //! somebody removed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -38,7 +38,7 @@ pub struct Turned {
 }
 
 /// A connection's place among those of its listener; free again when dropped.
-pub struct Place(#[allow(dead_code, reason = "held for its Drop")] pub(crate) Option<Slot>);
+pub struct Place(#[expect(dead_code, reason = "held for its Drop")] pub(crate) Option<Slot>);
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

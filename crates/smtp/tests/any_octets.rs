@@ -1,6 +1,6 @@
 //! Whatever comes in: no panic, no content that nobody asked for, nothing that grows.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
 

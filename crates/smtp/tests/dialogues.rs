@@ -1,6 +1,6 @@
 //! Every dialogue file, in one piece per step, octet by octet, and under every cut into two.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod dialogue;
 mod memory;

@@ -1,7 +1,7 @@
 //! Our client and our server, face to face: every mechanism under every cut, then the roles turn and the mail flows back
 //! over the same line.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
 

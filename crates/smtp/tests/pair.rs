@@ -1,7 +1,7 @@
 //! Our client and our server, face to face in memory: every message arrives as it was sent, however the octets are cut,
 //! and what the client believes is what the server did.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
 

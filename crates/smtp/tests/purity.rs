@@ -1,7 +1,7 @@
 //! The machines know no network, no file, no clock and no executor. (wasm32-unknown-unknown would prove it too, but
 //! the target is not installed everywhere.)
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! What a driver sees of the machine besides dialogues: bounds, questions that are out, the ends of a session.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
 

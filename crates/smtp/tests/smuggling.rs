@@ -1,7 +1,7 @@
 //! SMTP smuggling: every way of writing an end of content that another server might take for one. The clauses are in
 //! `rfc-notes/smuggling.md`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "smuggling/ends.rs"]
 mod ends;

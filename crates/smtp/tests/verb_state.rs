@@ -1,6 +1,6 @@
 //! Every verb in every state, against the table in `verb_state.txt`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
 

@@ -1,6 +1,6 @@
 //! The admin interface over a real unix socket, with a store that the tests set up.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod changes;
 mod domains;

@@ -1,6 +1,6 @@
 //! Delivery seen from outside, with a scripted DNS, a scripted way over the wire and a queue in memory.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 mod book;
 mod circuit;

@@ -1,8 +1,8 @@
 //! TLS towards a primary: policies met and not met, by real handshakes, with the mail counted where it arrives.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-#[allow(dead_code, reason = "shared with the tests of the streams, which use more of it")]
+#[expect(dead_code, reason = "shared with the tests of the streams, which use more of it")]
 #[path = "../../../net/tests/trust/chain.rs"]
 mod chain;
 mod client_certificate;

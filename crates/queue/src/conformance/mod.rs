@@ -2,7 +2,7 @@
 //!
 //! A store outside this crate uses it in its tests, with the feature `conformance`. Everything here panics where the
 //! store does not do what it must.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "it is test code that other crates use too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "it is test code that other crates use too")]
 
 mod drains;
 mod holds;

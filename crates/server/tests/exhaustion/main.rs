@@ -1,7 +1,7 @@
 //! Running out of files. A process of its own, because the limit is the process's.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
-#![allow(dead_code, reason = "the house has more rooms than this test uses")]
+#![expect(dead_code, reason = "the house has more rooms than this test uses")]
 
 #[path = "../front/house.rs"]
 mod house;

@@ -1,9 +1,8 @@
 //! The courier against a primary in memory that says what it is told to.
 
-#[allow(dead_code, reason = "shared with the tests from outside, which use more of it")]
 #[path = "../../../tests/delivery/support/row.rs"]
 mod row;
-#[allow(dead_code, unused_imports, reason = "shared with the tests from outside, which use more of it")]
+#[expect(dead_code, reason = "shared with the tests from outside, which use more of it")]
 #[path = "../../../tests/delivery/support/store.rs"]
 mod store;
 
