@@ -26,7 +26,6 @@ use crate::entry::{Destination, NewMessage};
 use crate::error::StoreError;
 use crate::receipt::Receipt;
 
-mod bench;
 mod damage;
 mod faults;
 mod large;
