@@ -44,7 +44,7 @@ pub const MAX_RECIPIENTS: usize = 100;
 /// Messages under way at once on a connection that took fewer so far. TCP's first window carries less of usual mail, so
 /// that a slow line is not waited for; a line that is cut delivers no more of them twice.
 pub const WINDOW_START: usize = 32;
-/// Messages under way at once at most: some 1 MiB of memory, and as much of usual mail as fits [`WINDOW_OCTETS`].
+/// Messages under way at once at most, whose envelopes are in memory; of 4 KiB each, as many as [`WINDOW_OCTETS`] lets go.
 pub const WINDOW_MESSAGES: usize = 1024;
 /// Messages taken that one refused outweighs. Where a fifth is refused, which is what stops a domain by default, the window
 /// does not grow any more.
