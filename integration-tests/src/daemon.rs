@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{self as unix, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -31,22 +33,47 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// A port that nobody uses now: never the same twice, and none that an outgoing connection may get meanwhile.
+/// A port that nobody uses now: never the same twice, none that an outgoing connection may get meanwhile, and none that
+/// another test program, which may run beside this one, was given.
 ///
 /// # Panics
 /// When all are taken.
 #[must_use]
 pub fn free_port() -> u16 {
-    // Below what Linux gives to those who do not ask for a port; where in there, is left to the process.
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 10_000;
-    const COUNT: u32 = 22_000;
-    let start = std::process::id().wrapping_mul(211);
-    (0..COUNT)
-        .map(|_| start.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)))
-        .filter_map(|number| u16::try_from(FIRST + number % COUNT).ok())
-        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
-        .expect("a port is free")
+    static GIVEN: Mutex<Vec<Ports100>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let ours = given
+            .last_mut()
+            .and_then(|block| block.left.find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()));
+        if let Some(port) = ours {
+            return port;
+        }
+        given.push(Ports100::take().expect("a port is free"));
+    }
+}
+
+/// A hundred ports, ours among all test programs of this machine for as long as this one runs.
+#[derive(Debug)]
+struct Ports100 {
+    left: std::ops::Range<u16>,
+    /// Bound to a name that only one can have; the kernel takes it back from those that were killed, too.
+    _name: UnixListener,
+}
+
+impl Ports100 {
+    fn take() -> Option<Self> {
+        // Below what Linux gives to those who do not ask for a port; where in there, is left to the process.
+        const FIRST: u16 = 10_000;
+        const BLOCKS: u16 = 220;
+        let start = u16::try_from(std::process::id() % u32::from(BLOCKS)).expect("less than BLOCKS");
+        (0..BLOCKS).map(|count| (start + count) % BLOCKS).find_map(|block| {
+            let first = FIRST + 100 * block;
+            let name = unix::SocketAddr::from_abstract_name(format!("restante-it-ports-{first}")).ok()?;
+            let name = UnixListener::bind_addr(&name).ok()?;
+            Some(Self { left: first..first + 100, _name: name })
+        })
+    }
 }
 
 /// Where the daemon listens and where its primaries are.
