@@ -241,7 +241,11 @@ async fn a_leash_pulled_before_the_greeting_ends_it_at_once() {
     rope.pull.notify_waiters();
     let began = Instant::now();
     over(&rope).await;
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(
+        began.elapsed() < LIMIT,
+        "a greeting is waited for as long as five minutes: {:?}",
+        began.elapsed()
+    );
     assert_eq!(theirs.read(&mut [0; 10]).await.unwrap_or(0), 0, "closed");
     assert!(results(&world)[0].contains("cancelled"), "{:?}", results(&world));
     assert_eq!(waiting(&world), 2);
