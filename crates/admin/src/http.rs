@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -156,15 +156,21 @@ async fn pass(
     if !is_ours(request.headers(), &gate.hostname) {
         events::http_refused(peer, "the Host field is not ours", request.uri().path());
         let message = "ask by an address, localhost or the server's own name";
-        return Refusal::new(ErrorCode::NotAllowed, message).into_response();
+        return closing(Refusal::new(ErrorCode::NotAllowed, message).into_response());
     }
     if !gate.token.is_shown(request.headers()) {
         events::http_refused(peer, "no token, or another", request.uri().path());
         let challenge = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"restante\""))];
         let refusal = Refusal::new(ErrorCode::NotAllowed, "a bearer token is wanted: see [admin] token-file");
-        return (StatusCode::UNAUTHORIZED, challenge, axum::Json(refusal.0)).into_response();
+        return closing((StatusCode::UNAUTHORIZED, challenge, axum::Json(refusal.0)).into_response());
     }
     next.run(request).await
+}
+
+/// Who is refused keeps no slot either.
+fn closing(mut refusal: Response) -> Response {
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    refusal
 }
 
 /// Whether the one Host field names us by an address, `localhost` or our name.

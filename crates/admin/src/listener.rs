@@ -80,7 +80,7 @@ pub(crate) struct IdleStream<S> {
 enum Phase {
     /// A request, the first or the next.
     Idle,
-    /// What came last was read: a request is worked on.
+    /// A request has begun: the rest of it, or what is made of it.
     Request,
     /// There is more to write than the client has read.
     Answer,
@@ -143,7 +143,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if done.is_ready() {
+        // A request has its time from its first octet on: who sends one octet a minute keeps no slot.
+        if done.is_ready() && self.phase != Phase::Request {
             self.moved(Phase::Request);
         }
         self.watch(done, cx)
@@ -215,6 +216,27 @@ mod tests {
         stream.read_exact(&mut [0]).await.unwrap();
         stream.write_all(b"y").await.unwrap();
         assert!((PATIENCE.idle..PATIENCE.request).contains(&ends_after(&mut stream).await));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_drips_in_has_no_longer() {
+        let (mut stream, mut theirs, _slots) = pair().await;
+        let dripping = tokio::spawn(async move {
+            while theirs.write_all(b"x").await.is_ok() {
+                sleep(ms(20)).await;
+            }
+        });
+        let mut octets = 0;
+        let end = loop {
+            match stream.read(&mut [0]).await {
+                Ok(count) => octets += count,
+                Err(error) => break error,
+            }
+            assert!(octets < 1000, "it goes on for ever");
+        };
+        assert!(end.kind() == io::ErrorKind::TimedOut && octets > 1, "{end} after {octets}");
+        drop(stream);
+        dripping.await.unwrap();
     }
 
     #[tokio::test]

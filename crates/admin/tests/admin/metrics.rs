@@ -254,6 +254,19 @@ async fn over_tcp_only_with_the_token_only_by_our_name_and_only_to_read() {
     assert!(challenge.to_lowercase().contains("www-authenticate: bearer"), "{challenge}");
 }
 
+/// Whoever shows no token, or calls us by another name, does not keep one of the few places.
+#[tokio::test]
+async fn who_is_refused_over_tcp_is_left() {
+    let bench = Bench::new(vec![domain("example.org")]).await;
+    let address = bench.admin.http().unwrap();
+    for (host, code) in [("localhost", "401"), ("evil.example", "403")] {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let refused = over_tcp(address, &request);
+        let answer = tokio::time::timeout(Duration::from_secs(20), refused).await.expect("the end of it");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn open_alarms_are_told_by_health_and_status() {
     let bench = Bench::new(["example.com", "example.org"].map(domain).to_vec()).await;
