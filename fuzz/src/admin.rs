@@ -12,50 +12,16 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use restante_admin::{DomainPolicy, Operations, fuzzing::router};
-use restante_queue::{DrainCause, QueueStore, Started};
-use restante_turn::FlushError;
-use restante_types::{Domain, UnixMillis};
+use restante_admin::fuzzing::router;
+use restante_queue::QueueStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::fake::{FakeStore, NOW, domain, id};
+use crate::fake::{FakeStore, domain, id};
+use crate::program::Program;
 
 /// Nobody's: there is no such user, and no such group.
 const STRANGER: u32 = 3_999_999_999;
-
-struct Program(Arc<FakeStore>);
-
-fn policy(domain: &Domain) -> DomainPolicy {
-    let retention = Duration::from_secs(14 * 86_400);
-    DomainPolicy { domain: domain.clone(), mode: "on-demand".to_owned(), retention }
-}
-
-impl Operations for Program {
-    fn now(&self) -> UnixMillis {
-        NOW
-    }
-
-    fn configuration(&self) -> String {
-        "hostname = \"mx2.example.net\"\n".to_owned()
-    }
-
-    fn domains(&self, after: Option<&Domain>, limit: usize) -> Vec<DomainPolicy> {
-        let all = ["example.com", "example.org"].map(domain);
-        all.iter().filter(|one| after.is_none_or(|after| *one > after)).take(limit).map(policy).collect()
-    }
-
-    fn domain(&self, name: &Domain) -> Option<DomainPolicy> {
-        ["example.com", "example.org"].map(domain).contains(name).then(|| policy(name))
-    }
-
-    fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
-        match self.0.stats(domain).held {
-            Some(note) => Err(FlushError::Held(note)),
-            None => Ok(self.0.start_drain(domain, DrainCause::Flush)?),
-        }
-    }
-}
 
 thread_local! {
     // Nobody waits for a clock: where all wait, it goes on to the next that is due.
@@ -111,7 +77,9 @@ fn is_untouched(store: &FakeStore, of: impl Fn(&str) -> bool) -> bool {
 
 async fn ask(store: &Arc<FakeStore>, data: &[u8], user: u32) -> Vec<u8> {
     store.content(1, b"Subject: one\r\n\r\nbody\r\n").await;
-    let router = router(Arc::clone(store) as Arc<dyn QueueStore>, Arc::new(Program(Arc::clone(store))), user);
+    let domains = ["example.com", "example.org"].map(domain).to_vec();
+    let program = Program { store: Arc::clone(store), domains };
+    let router = router(Arc::clone(store) as Arc<dyn QueueStore>, Arc::new(program), user);
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let service = TowerToHyperService::new(router);
     let serve = http1::Builder::new().serve_connection(TokioIo::new(theirs), service);

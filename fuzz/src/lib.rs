@@ -26,11 +26,12 @@ pub mod xclient;
 
 pub use cut::Input;
 
-#[expect(dead_code, reason = "the tests of the admin interface use the rest")]
 #[path = "../../crates/admin/tests/admin/support/fake.rs"]
 mod fake;
 #[path = "../../crates/smtp/tests/memory/mod.rs"]
 mod memory;
+#[path = "../../crates/admin/tests/admin/support/program.rs"]
+mod program;
 
 /// Counts what is allocated, so that a target can say what something may keep.
 #[global_allocator]
