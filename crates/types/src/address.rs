@@ -1,11 +1,11 @@
 //! Mailboxes and paths of RFC 5321 (4.1.2) and RFC 6531 (3.3), without their grammar: parsing the wire form is
 //! the smtp crate's work, these types only hold what is legal and write it back.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::Domain;
 use crate::limits::MAX_LOCAL_PART;
@@ -59,8 +59,13 @@ impl LocalPart {
     }
 
     fn is_dot_string(&self) -> bool {
-        let atext = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-        self.0.split('.').all(|atom| !atom.is_empty() && atom.chars().all(atext))
+        let octets = self.0.as_bytes();
+        let atext = |octet: &u8| {
+            octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"!#$%&'*+-/=?^_`{|}~.".contains(octet)
+        };
+        let empty_atom =
+            self.0.starts_with('.') || self.0.ends_with('.') || octets.windows(2).any(|two| two == b"..");
+        !empty_atom && octets.iter().all(atext)
     }
 }
 
@@ -74,7 +79,7 @@ impl fmt::Display for LocalPart {
             if matches!(c, '"' | '\\') {
                 f.write_str("\\")?;
             }
-            write!(f, "{c}")?;
+            f.write_char(c)?;
         }
         f.write_str("\"")
     }
@@ -114,8 +119,8 @@ impl FromStr for MailboxHost {
 }
 
 /// `local-part@host`; its `Display` is the wire form without brackets, quoted where it must be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Mailbox {
     /// Before the `@`.
     pub local: LocalPart,
@@ -132,11 +137,38 @@ impl Mailbox {
             MailboxHost::Literal(_) => None,
         }
     }
+
+    /// Octets of its wire form.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        let mut octets = Octets(0);
+        write!(octets, "{self}").expect("counting does not fail");
+        octets.0
+    }
+}
+
+/// Counts what is written.
+struct Octets(usize);
+
+impl fmt::Write for Octets {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
 }
 
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.local, self.host)
+        self.local.fmt(f)?;
+        f.write_str("@")?;
+        self.host.fmt(f)
+    }
+}
+
+/// As its wire form: what is stored, for every message, is written without a copy of it.
+impl Serialize for Mailbox {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

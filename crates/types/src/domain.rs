@@ -5,15 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::limits::{MAX_DOMAIN, MAX_LABEL};
 
 /// A domain name in A-label form, lower case, without a trailing dot (RFC 5321 2.3.5, RFC 5890).
 ///
 /// U-labels are converted when it is parsed, so two spellings of one name are one value. Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Domain(Arc<str>);
 
 /// Why a text is not a domain name.
@@ -112,6 +112,12 @@ fn check_label(label: &str) -> Result<(), DomainError> {
         return Err(DomainError::Malformed);
     }
     Ok(())
+}
+
+impl Serialize for Domain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 impl fmt::Display for Domain {

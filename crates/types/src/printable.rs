@@ -22,9 +22,12 @@ fn steers(c: char) -> bool {
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if steers(c) { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+            let mut rest = chunk.valid();
+            while let Some((at, c)) = rest.char_indices().find(|(_, c)| steers(*c)) {
+                write!(f, "{}{}", &rest[..at], c.escape_default())?;
+                rest = &rest[at + c.len_utf8()..];
             }
+            f.write_str(rest)?;
             for octet in chunk.invalid() {
                 write!(f, "\\x{octet:02x}")?;
             }

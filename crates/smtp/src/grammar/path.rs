@@ -28,7 +28,7 @@ fn path(input: &str) -> IResult<&str, Mailbox> {
     let route = terminated(separated_list1(char(','), preceded(char('@'), name)), char(':'));
     let (input, _) = (char('<'), opt(route)).parse(input)?;
     let (rest, mailbox) = terminated(mailbox, char('>')).parse(input)?;
-    let (came, sent) = (1 + input.len() - rest.len(), 2 + mailbox.to_string().len());
+    let (came, sent) = (1 + input.len() - rest.len(), 2 + mailbox.wire_len());
     if came.max(sent) > MAX_PATH {
         return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::TooLarge)));
     }
