@@ -1,6 +1,6 @@
 //! Log events, one function for each that an operator greps for. ETRN's own are told by the desk that decides.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use restante_net::Ended;
@@ -11,6 +11,9 @@ use restante_types::{
 };
 
 use crate::limits::RECIPIENTS_SHOWN;
+
+/// Octets that hold nearly every address.
+const ADDRESS: usize = 64;
 
 /// What the event of an accepted message tells; taken down before the store gets the message.
 #[derive(Debug)]
@@ -32,13 +35,23 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, recipient) in self.0.iter().take(RECIPIENTS_SHOWN).enumerate() {
             let between = if index == 0 { "" } else { " " };
-            write!(f, "{between}<{}>", recipient.mailbox)?;
+            f.write_str(between)?;
+            f.write_str("<")?;
+            recipient.mailbox.fmt(f)?;
+            f.write_str(">")?;
         }
         match self.0.len().checked_sub(RECIPIENTS_SHOWN) {
             Some(more) if more > 0 => write!(f, " and {more} more"),
             _ => Ok(()),
         }
     }
+}
+
+/// As `to_string`, but it seldom grows: this is done for every message.
+fn text(shown: &impl fmt::Display) -> String {
+    let mut text = String::with_capacity(ADDRESS);
+    write!(text, "{shown}").expect("writing to a string does not fail");
+    text
 }
 
 impl Accepted {
@@ -55,8 +68,8 @@ impl Accepted {
             client: client.address,
             helo: client.helo.clone(),
             tls: client.tls.is_some(),
-            sender: envelope.sender.to_string(),
-            recipients: Shown(&envelope.recipients).to_string(),
+            sender: text(&envelope.sender),
+            recipients: text(&Shown(&envelope.recipients)),
             queues: destinations.len(),
             size,
             normalised: facts.normalised,

@@ -27,7 +27,8 @@ impl Objects {
             let text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
             *last = (second, text);
         }
-        write!(out, "{}.{millis:03}Z", last.1)
+        out.write_str(&last.1)?;
+        write!(out, ".{millis:03}Z")
     }
 }
 
@@ -39,7 +40,9 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         out.write_str("{\"timestamp\":\"")?;
         self.time(&mut out, Timestamp::now())?;
-        write!(out, "\",\"level\":\"{}\"", event.metadata().level())?;
+        out.write_str("\",\"level\":\"")?;
+        out.write_str(event.metadata().level().as_str())?;
+        out.write_str("\"")?;
         let mut fields = Fields { out, result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
@@ -58,13 +61,23 @@ impl Fields<'_> {
         if self.result.is_err() || field.name().starts_with("log.") {
             return;
         }
-        self.result = write!(self.out, ",\"{}\":", field.name()).and_then(|()| value(&mut self.out));
+        self.result = self.name(field).and_then(|()| value(&mut self.out));
+    }
+
+    fn name(&mut self, field: &Field) -> fmt::Result {
+        self.out.write_str(",\"")?;
+        self.out.write_str(field.name())?;
+        self.out.write_str("\":")
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        self.field(field, |out| {
+            out.write_char('"')?;
+            Escaped(out).write_str(value)?;
+            out.write_char('"')
+        });
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
