@@ -194,14 +194,16 @@ fn check(message: &NewMessage) -> Result<(), StoreError> {
     let once = named
         .into_iter()
         .all(|index| found.get_mut(usize::from(*index)).is_some_and(|found| !std::mem::replace(found, true)));
-    let domains: HashSet<_> = message.destinations.iter().map(|destination| &destination.domain).collect();
+    let domains = message.destinations.iter().map(|destination| &destination.domain);
+    let twice =
+        message.destinations.len() > 1 && domains.collect::<HashSet<_>>().len() < message.destinations.len();
     let none_empty = message.destinations.iter().all(|destination| !destination.recipients.is_empty());
     if recipients == 0 || recipients > MAX_RECIPIENTS || !once || found.contains(&false) {
         return Err(StoreError::Unavailable(
             "an envelope whose recipients are not each in one queue".to_owned(),
         ));
     }
-    if domains.len() < message.destinations.len() || !none_empty {
+    if twice || !none_empty {
         return Err(StoreError::Unavailable(
             "an envelope with a queue named twice or without recipients".to_owned(),
         ));

@@ -11,6 +11,9 @@ use crate::log::Place;
 /// The version of the index's keys and values; another one means that the index is rebuilt from the log.
 pub(super) const FORMAT: u8 = 2;
 
+/// Octets of most values.
+const USUAL: usize = 22;
+
 const SOLE: u8 = 1;
 const SCHEDULED: u8 = 2;
 
@@ -57,7 +60,9 @@ impl EntryValue {
             || rare.held.is_some()
             || rare.note.is_some();
         let fields = (common, some.then_some(rare), &self.recipients, &self.replies);
-        postcard::to_extend(&fields, vec![FORMAT]).expect("plain values in memory always serialise")
+        let mut octets = Vec::with_capacity(USUAL);
+        octets.push(FORMAT);
+        postcard::to_extend(&fields, octets).expect("plain values in memory always serialise")
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
