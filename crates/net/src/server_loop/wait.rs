@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until, timeout};
 
@@ -94,8 +94,28 @@ async fn beyond(stop: &mut watch::Receiver<Stop>, stopped: Stop) -> Stop {
     }
 }
 
-/// Writes everything, in one call where the kernel has room.
+/// Writes everything, in one call where the kernel has room: then nothing waits, and no clock is looked at.
 pub(super) async fn write_all(
+    stream: &mut Stream,
+    octets: &[u8],
+    stop: &mut watch::Receiver<Stop>,
+) -> Result<(), Ended> {
+    let at_once = poll_fn(|cx| {
+        let written = match Pin::new(&mut *stream).poll_write(cx, octets)? {
+            Poll::Ready(written) => written,
+            Poll::Pending => 0,
+        };
+        let done = written == octets.len() && Pin::new(&mut *stream).poll_flush(cx)?.is_ready();
+        Poll::Ready(io::Result::Ok((written, done)))
+    });
+    match at_once.await.map_err(Ended::Broken)? {
+        (_, true) => Ok(()),
+        // Boxed: it is seldom there, and would make every session larger.
+        (written, false) => Box::pin(write_rest(stream, &octets[written..], stop)).await,
+    }
+}
+
+async fn write_rest(
     stream: &mut Stream,
     octets: &[u8],
     stop: &mut watch::Receiver<Stop>,
