@@ -69,6 +69,11 @@ impl<T> Inbox<T> {
         !state.closed
     }
 
+    /// Takes what has come since, without waiting.
+    pub(crate) fn take_also(&self, into: &mut VecDeque<T>) {
+        into.append(&mut self.lock().items);
+    }
+
     /// Lets nothing in any more and wakes the reader.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -105,6 +110,23 @@ mod tests {
         inbox.close();
         assert_eq!(inbox.push(4), Err(4));
         assert!(!inbox.take(&mut got, None));
+        assert_eq!(got, [3]);
+        inbox.take_also(&mut got);
+        assert_eq!(got, [3]);
+    }
+
+    #[test]
+    fn what_came_since_goes_behind_what_was_taken() {
+        let inbox = Inbox::default();
+        let mut got = VecDeque::new();
+        inbox.push(1).unwrap();
+        assert!(inbox.take(&mut got, None));
+        inbox.push(2).unwrap();
+        inbox.take_also(&mut got);
+        assert_eq!(got, [1, 2]);
+        inbox.push(3).unwrap();
+        got.clear();
+        assert!(inbox.take(&mut got, None));
         assert_eq!(got, [3]);
     }
 

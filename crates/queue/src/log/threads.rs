@@ -77,9 +77,16 @@ pub(crate) fn start(
 
 fn run_writer(mut writer: Writer, inbox: &Inbox<Append>) {
     let mut waiting = VecDeque::new();
-    let mut open = true;
+    let (mut open, mut company) = (true, false);
     while open {
         open = inbox.take(&mut waiting, Some(writer.timeout(Instant::now())));
+        if company {
+            // Whoever is ready to run goes first: where the processors are busy more messages come to share the sync,
+            // and where they are not this is over at once.
+            std::thread::yield_now();
+            inbox.take_also(&mut waiting);
+        }
+        company = waiting.len() > 1;
         let now = Instant::now();
         writer.tick(now);
         writer.commit(&mut waiting, now);
