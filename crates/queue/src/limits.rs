@@ -76,6 +76,9 @@ pub(crate) const REQUEST_STALE: Duration = Duration::from_secs(30);
 /// How long the child that probes sled may take: sled opens and reads 1,000,000 entries in about two seconds.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long an index of this process that was closed just now may keep its lock: else it would be set aside and made anew.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long `open` waits for the log's tail to be read before it goes on in the background.
 pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(3);
 

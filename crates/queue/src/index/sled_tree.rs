@@ -2,15 +2,18 @@
 //!
 //! What was measured of sled 0.34.7, and is heeded here: `flush` alone is not durable, so our own `fdatasync` of its
 //! file follows; `flush_async` deadlocks and is not called; a left-over `snap.*.generating` makes every open fail and
-//! is removed; large values are never synced and are refused by the caller's bounds; its flusher thread is off.
+//! is removed; its own threads keep its lock for moments after it was dropped; large values are never synced and are
+//! refused by the caller's bounds; its flusher thread is off.
 
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::keys::{CHECKPOINT, KeyRange};
 use super::{Change, stored};
+use crate::limits::LOCK_PATIENCE;
 
 /// Why the index did not do it; the text is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,6 +31,12 @@ impl From<io::Error> for IndexError {
         Self(error.to_string())
     }
 }
+
+/// What sled says, among other words, where somebody has the index open.
+const LOCKED: &str = "could not acquire lock";
+
+/// How long to wait before it is asked again.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The open index. Only the owner thread writes.
 pub(crate) struct Index {
@@ -52,8 +61,18 @@ impl Index {
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         fs::create_dir_all(dir)?;
         remove_unfinished_snapshots(dir)?;
-        catch_unwind(AssertUnwindSafe(|| Self::open_unguarded(dir, cache_bytes)))
-            .unwrap_or_else(|_| Err(IndexError("sled panicked while opening".to_owned())))
+        let began = Instant::now();
+        loop {
+            let opened = catch_unwind(AssertUnwindSafe(|| Self::open_unguarded(dir, cache_bytes)));
+            let opened = opened.unwrap_or_else(|_| Err(IndexError("sled panicked while opening".to_owned())));
+            match opened {
+                // The store's own lock is ours: it can only be an index of this process on its way out.
+                Err(IndexError(cause)) if cause.contains(LOCKED) && began.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn open_unguarded(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
@@ -142,6 +161,20 @@ mod tests {
         let index = Index::open(dir.path(), 1 << 20).unwrap();
         assert_eq!(index.get(b"key").unwrap().unwrap().as_ref(), b"value");
         assert_eq!(index.last_checkpoint().unwrap(), Some(7));
+    }
+
+    #[test]
+    fn an_index_on_its_way_out_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Index::open(dir.path(), 1 << 20).unwrap();
+        first.apply(vec![(b"key".to_vec(), Some(b"value".to_vec()))]).unwrap();
+        let leaving = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
+        let second = Index::open(dir.path(), 1 << 20).unwrap();
+        assert_eq!(second.get(b"key").unwrap().unwrap().as_ref(), b"value");
+        leaving.join().unwrap();
     }
 
     #[test]
