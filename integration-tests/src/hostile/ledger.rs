@@ -161,12 +161,11 @@ impl Ledger {
         }
         account.unexplained_ids = extra.saturating_sub(circumstances.replays);
         // What was taken and never arrived as mail is known from the log alone.
-        for (id, recipients) in &circumstances.said.accepted {
-            if !ids.values().any(|known| known.contains(id)) {
-                account.accepted_unheard += 1;
-                for recipient in recipients {
-                    account.enter("unheard", id, recipient, &copies, circumstances);
-                }
+        let known: BTreeSet<&String> = ids.values().flatten().collect();
+        for (id, recipients) in circumstances.said.accepted.iter().filter(|(id, _)| !known.contains(id)) {
+            account.accepted_unheard += 1;
+            for recipient in recipients {
+                account.enter("unheard", id, recipient, &copies, circumstances);
             }
         }
         for (what, notices) in copies.reported.iter().filter(|(_, notices)| notices.len() > 1) {
