@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::parts::{ContentCondition, content_condition, open_large, read_head, read_parts};
+use super::parts::{ContentCondition, Parts, content_condition, open_large, read_head, read_parts};
 use super::record::{HEADER, Header, Kind, NoHeader};
 use super::segment::Segment;
 use super::shared::Shared;
@@ -26,24 +26,28 @@ fn unknown_version(version: u8) -> StoreError {
 impl Shared {
     /// The message at a place.
     pub(crate) fn read(&self, place: Place) -> Result<StoredMessage, StoreError> {
-        let (segment, file, header) = self.header(place)?;
-        match read_parts(&*file, &header) {
+        self.parts(place).map(|(_, parts)| parts.message)
+    }
+
+    /// The parts of the record at a place, with the states as they are by now.
+    fn parts(&self, place: Place) -> Result<(Located, Parts), StoreError> {
+        let located = self.header(place)?;
+        let (segment, file, header) = &located;
+        match read_parts(&**file, header) {
             Ok(mut parts) => {
                 self.sidecars.overlay(place, &mut parts.message.states);
-                Ok(parts.message)
+                Ok((located, parts))
             }
-            Err(error) => Err(self.unless_given_back(&segment, place, error)),
+            Err(error) => Err(self.unless_given_back(segment, place, error)),
         }
     }
 
     /// The message at a place, whose content was read to its end and is what was stored.
     pub(crate) fn read_whole(&self, place: Place) -> Result<StoredMessage, StoreError> {
-        let message = self.read(place)?;
-        let (segment, file, header) = self.header(place)?;
-        let parts = read_parts(&*file, &header)?;
+        let ((segment, file, header), parts) = self.parts(place)?;
         let condition = content_condition(&*self.disk, &self.dirs.large, &segment, &*file, &header, &parts);
         if condition == ContentCondition::Whole {
-            return Ok(message);
+            return Ok(parts.message);
         }
         let damaged = StoreError::Damaged("content differs from what was stored, or is gone".into());
         Err(self.unless_given_back(&segment, place, damaged))

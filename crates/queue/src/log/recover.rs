@@ -179,12 +179,19 @@ pub(crate) fn survey(
 
 impl Survey {
     fn bad(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
-        if offset >= self.suspect && !is_refused(file, offset, octets) {
+        if !self.is_damage(segment, file, offset, octets) {
             self.torn.push((offset, octets));
-        } else {
+        }
+    }
+
+    /// Whether a stretch without a record was whole once, or may have been; then it is noted, and stays.
+    fn is_damage(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) -> bool {
+        let damage = offset < self.suspect || is_refused(file, offset, octets);
+        if damage {
             self.damaged.push(no_record(segment.number, offset, octets));
             self.end = offset.saturating_add(octets);
         }
+        damage
     }
 
     fn record(
@@ -199,16 +206,14 @@ impl Survey {
         let octets = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
         if header.kind.is_message() {
             let parts = read_parts(&**file, header);
-            let latest = header.offset >= self.suspect;
-            let whole = match &parts {
+            let is_torn = || match &parts {
                 Ok(parts) => {
-                    !latest
-                        || content_condition(disk, &dirs.large, segment, &**file, header, parts)
-                            != ContentCondition::Torn
+                    content_condition(disk, &dirs.large, segment, &**file, header, parts)
+                        == ContentCondition::Torn
                 }
-                Err(_) => is_refused(&**file, header.offset, octets),
+                Err(_) => !is_refused(&**file, header.offset, octets),
             };
-            if latest && !whole {
+            if header.offset >= self.suspect && is_torn() {
                 self.torn.push((header.offset, octets));
                 return;
             }
@@ -226,8 +231,7 @@ impl Survey {
 
     /// What lies behind the last record: room reserved and never written, a torn group, or what cannot be read.
     fn tail(&mut self, segment: &Segment, file: &dyn DiskFile, offset: u32, octets: u32) {
-        if offset < self.suspect || is_refused(file, offset, octets) {
-            self.bad(segment, file, offset, octets);
+        if self.is_damage(segment, file, offset, octets) {
             return;
         }
         let mut written = 0;
