@@ -1,9 +1,8 @@
 //! The filter in `etc/fail2ban` finds in our log who guesses passwords, and nobody else.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use restante_smtp::{Evidence, Mechanism, ScramKeys, Secret};
@@ -14,6 +13,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use super::human::line;
 use super::json::Objects;
+use crate::cli::output::Shared;
 
 /// Prints whom the filter named first finds in each of the lines, or `-`. The parts that fail2ban fills in are an address,
 /// and what the journal puts before a message.
@@ -33,20 +33,6 @@ for line in sys.stdin.read().splitlines():
     assert len(found) < 2, line
     print(ipaddress.ip_address(found[0]) if found else "-")
 "#;
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What stands in an entry's MESSAGE.
 struct Messages(Shared);
@@ -100,7 +86,7 @@ fn who_guesses_passwords_is_found() {
         ));
     });
     for log in [json, journal] {
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         assert_eq!(found(&text), ["192.0.2.7", "-", "2001:db8::7", "192.0.2.9"], "{text}");
     }
 }
