@@ -4,40 +4,77 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_integration_tests::{
-    Daemon, DaemonOptions, Peer, Postfix, command, connect, eventually, have, run_peer,
+    Daemon, DaemonOptions, Network, Peer, Place, Postfix, command, connect, eventually, free_port, have,
+    run_peer,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Holds mail for example.org, whose primary is this Postfix.
-fn daemon(primary: &Postfix, rules: &str) -> Daemon {
-    let org = rules.to_owned();
+fn prepare(primary: &Postfix, rules: &str, tables: &str) -> Daemon {
+    let (org, tables) = (rules.to_owned(), tables.to_owned());
     let defaults = format!("primary = \"[127.0.0.1]:{}\"", primary.port());
-    let daemon = Daemon::prepare(&DaemonOptions { org, ..DaemonOptions::default() });
+    let daemon = Daemon::prepare(&DaemonOptions { org, tables, ..DaemonOptions::default() });
     let text = std::fs::read_to_string(daemon.config()).expect("the configuration was written");
     let pinned = format!("primary = \"[127.0.0.1]:{}\"", daemon.ports().org);
     std::fs::write(daemon.config(), text.replace(&pinned, &defaults)).expect("it can be written");
-    let mut daemon = daemon;
+    daemon
+}
+
+/// Where everybody is on this machine.
+fn daemon(primary: &Postfix, rules: &str) -> Daemon {
+    let mut daemon = prepare(primary, rules, "");
     daemon.run();
     daemon
 }
 
-/// From clients at addresses of their own, each with a name of its own.
-fn send(daemon: &Daemon, clients: &[(&str, &str)]) {
-    for (address, helo) in clients {
-        let mut swaks = command(Peer::Swaks);
-        let server = format!("127.0.0.1:{}", daemon.ports().smtp);
-        swaks.args(["--server", &server, "--local-interface", address, "--helo", helo]);
-        swaks.args([
-            "--from",
-            "a@sender.example",
-            "--to",
-            "b@example.org",
-            "--header",
-            &format!("X-Of: {helo}"),
-        ]);
-        let output = run_peer(&mut swaks, LIMIT);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+/// A client with a name of its own.
+fn send(server: &str, helo: &str) {
+    let mut swaks = command(Peer::Swaks);
+    swaks.args(["--server", server, "--helo", helo]);
+    swaks.args(["--from", "a@sender.example", "--to", "b@example.org", "--header", &format!("X-Of: {helo}")]);
+    let output = run_peer(&mut swaks, LIMIT);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A daemon and its primary on one host, and clients on others: who is on ours is never introduced.
+struct Scene {
+    daemon: Daemon,
+    primary: Postfix,
+    network: Network,
+}
+
+const PEERS: [Peer; 3] = [Peer::Namespaces, Peer::Postfix, Peer::Swaks];
+const OURS: u8 = 1;
+
+impl Scene {
+    fn start(rules: &str, lines: &[&str]) -> Self {
+        let network = Network::start(3);
+        let ours = network.place(OURS);
+        let primary = ours.inside(|| Postfix::start_with(free_port(), lines));
+        let outside = format!("[[listen]]\naddress = \"{}\"\n", ours.port(25));
+        let mut daemon = prepare(&primary, rules, &outside);
+        ours.inside(|| daemon.run());
+        Self { daemon, primary, network }
+    }
+
+    fn ours(&self) -> &Place {
+        self.network.place(OURS)
+    }
+
+    /// From these hosts, each with a name of its own; then asks for it all.
+    fn hand_over(&self, clients: &[(u8, &str)]) {
+        for (host, helo) in clients {
+            let server = self.ours().port(25).to_string();
+            let beside = format!("127.0.0.1:{}", self.daemon.ports().smtp);
+            let server = if *host == OURS { beside } else { server };
+            self.network.place(*host).inside(|| send(&server, helo));
+        }
+        let smtp = self.daemon.ports().smtp;
+        self.ours().inside(|| connect(smtp).expect("ETRN example.org", "253"));
+        let all = || self.primary.mailbox().len() == clients.len();
+        assert!(eventually(LIMIT, all), "{}", self.primary.log());
+        assert!(eventually(LIMIT, || self.daemon.waiting("example.org") == 0));
     }
 }
 
@@ -53,46 +90,50 @@ fn received_of(primary: &Postfix, helo: &str) -> String {
     line.to_owned()
 }
 
-/// [xclient-command] [xclient-again] [xclient-once] The primary takes each message for its client's.
+/// [xclient-command] [xclient-again] [xclient-once] [xclient-ours] The primary takes each message for its client's, and
+/// for ours what comes from beside us.
 #[test]
 fn postfix_believes_xclient() {
-    if !have("postfix_believes_xclient", &[Peer::Postfix, Peer::Swaks]) {
+    if !have("postfix_believes_xclient", &PEERS) {
         return;
     }
     let lines = ["smtpd_authorized_xclient_hosts = 127.0.0.1", "smtpd_client_connection_rate_limit = 0"];
-    let primary = Postfix::start_with(restante_integration_tests::free_port(), &lines);
-    let daemon = daemon(&primary, "forward-client = \"xclient\"\nconnections = 1");
+    let scene = Scene::start("forward-client = \"xclient\"\nconnections = 1", &lines);
     let clients = [
-        ("127.0.0.77", "one.client.example"),
-        ("127.0.0.78", "two.client.example"),
-        ("127.0.0.78", "three.client.example"),
+        (2, "one.client.example"),
+        (OURS, "beside.client.example"),
+        (3, "two.client.example"),
+        (3, "three.client.example"),
     ];
-    send(&daemon, &clients);
-    connect(daemon.ports().smtp).expect("ETRN example.org", "253");
-    assert!(eventually(LIMIT, || primary.mailbox().len() == 3), "{}", primary.log());
-    for (address, helo) in clients {
-        let line = received_of(&primary, helo);
-        assert!(line.starts_with(&format!("Received: from {helo} (unknown [{address}]")), "{line:?}");
+    scene.hand_over(&clients);
+    for (host, helo) in clients {
+        let line = received_of(&scene.primary, helo);
+        let expected = match host {
+            OURS => "Received: from mx2.example.net (".to_owned(),
+            _ => format!("Received: from {helo} (unknown [{}]", scene.network.place(host).v4()),
+        };
+        assert!(line.starts_with(&expected), "{line:?}");
     }
-    assert!(eventually(LIMIT, || daemon.waiting("example.org") == 0));
 }
 
-/// [xforward-command] The primary's log names the client.
+/// [xforward-command] [xclient-ours] The primary's log names the client, and none where there was none.
 #[test]
 fn postfix_logs_xforward() {
-    if !have("postfix_logs_xforward", &[Peer::Postfix, Peer::Swaks]) {
+    if !have("postfix_logs_xforward", &PEERS) {
         return;
     }
     let lines = ["smtpd_authorized_xforward_hosts = 127.0.0.1"];
-    let primary = Postfix::start_with(restante_integration_tests::free_port(), &lines);
-    let daemon = daemon(&primary, "forward-client = \"xforward\"");
-    send(&daemon, &[("127.0.0.77", "one.client.example"), ("127.0.0.78", "two.client.example")]);
-    connect(daemon.ports().smtp).expect("ETRN example.org", "253");
-    assert!(eventually(LIMIT, || primary.mailbox().len() == 2), "{}", primary.log());
-    for address in ["127.0.0.77", "127.0.0.78"] {
-        let logged = format!("orig_client=unknown[{address}]");
-        assert!(eventually(LIMIT, || primary.log().contains(&logged)), "{}", primary.log());
-    }
+    let scene = Scene::start("forward-client = \"xforward\"", &lines);
+    let clients = [(2, "one.client.example"), (OURS, "beside.client.example"), (3, "two.client.example")];
+    scene.hand_over(&clients);
+    let named = || {
+        let log = scene.primary.log();
+        let lines = log.lines().filter_map(|line| line.split_once("orig_client="));
+        let mut named: Vec<String> = lines.map(|(_, client)| client.to_owned()).collect();
+        named.sort();
+        named
+    };
+    assert!(eventually(LIMIT, || named() == ["unknown[192.0.2.2]", "unknown[192.0.2.3]"]), "{:?}", named());
 }
 
 /// The primary is called from the address that the domain names, and sees nothing else.
@@ -103,7 +144,7 @@ fn postfix_sees_the_address_that_was_named() {
     }
     let primary = Postfix::start();
     let daemon = daemon(&primary, "source-address = [\"127.0.0.9\", \"::1\"]");
-    send(&daemon, &[("127.0.0.77", "one.client.example")]);
+    send(&format!("127.0.0.1:{}", daemon.ports().smtp), "one.client.example");
     connect(daemon.ports().smtp).expect("ETRN example.org", "253");
     assert!(eventually(LIMIT, || primary.mailbox().len() == 1), "{}", primary.log());
     let line = received_of(&primary, "one.client.example");
@@ -113,15 +154,24 @@ fn postfix_sees_the_address_that_was_named() {
 /// A primary that does not offer it gets the mail as ours.
 #[test]
 fn who_does_not_offer_it_is_told_nothing() {
-    if !have("who_does_not_offer_it_is_told_nothing", &[Peer::Postfix, Peer::Swaks]) {
+    if !have("who_does_not_offer_it_is_told_nothing", &PEERS) {
         return;
     }
-    let primary = Postfix::start();
-    let daemon = daemon(&primary, "forward-client = \"xclient\"");
-    send(&daemon, &[("127.0.0.77", "one.client.example")]);
-    connect(daemon.ports().smtp).expect("ETRN example.org", "253");
-    assert!(eventually(LIMIT, || primary.mailbox().len() == 1), "{}", primary.log());
-    let line = received_of(&primary, "one.client.example");
+    let scene = Scene::start("forward-client = \"xclient\"", &[]);
+    scene.hand_over(&[(2, "one.client.example")]);
+    let line = received_of(&scene.primary, "one.client.example");
+    assert!(line.starts_with("Received: from mx2.example.net "), "{line}");
+}
+
+/// Nor does one that offers it where the domain does not say so.
+#[test]
+fn whose_domain_does_not_want_it_is_told_nothing() {
+    if !have("whose_domain_does_not_want_it_is_told_nothing", &PEERS) {
+        return;
+    }
+    let scene = Scene::start("", &["smtpd_authorized_xclient_hosts = 127.0.0.1"]);
+    scene.hand_over(&[(2, "one.client.example")]);
+    let line = received_of(&scene.primary, "one.client.example");
     assert!(line.starts_with("Received: from mx2.example.net "), "{line}");
 }
 
@@ -136,7 +186,7 @@ fn why_shows_the_refusal() {
     ];
     let primary = Postfix::start_with(restante_integration_tests::free_port(), &lines);
     let daemon = daemon(&primary, "");
-    send(&daemon, &[("127.0.0.77", "one.client.example")]);
+    send(&format!("127.0.0.1:{}", daemon.ports().smtp), "one.client.example");
     connect(daemon.ports().smtp).expect("ETRN example.org", "253");
     let shown = || String::from_utf8_lossy(&daemon.admin(&["why", "example.org"]).stdout).into_owned();
     assert!(eventually(LIMIT, || shown().contains("not today")), "{} {}", shown(), primary.log());

@@ -27,3 +27,12 @@ pub struct ClientFacts {
     /// TLS, where the connection had it.
     pub tls: Option<TlsFacts>,
 }
+
+impl ClientFacts {
+    /// Whether this machine itself handed it in: mail of our own does, and so do programs beside us. No other machine
+    /// may be told such an address: there it means that machine itself.
+    #[must_use]
+    pub const fn is_this_machine(&self) -> bool {
+        self.address.is_loopback()
+    }
+}

@@ -38,6 +38,8 @@ impl Introduction {
     }
 
     /// Whether a message may go now. Where XCLIENT must come first it goes as soon as nothing else is under way.
+    ///
+    /// [xclient-ours] What comes from this machine goes as ours: a notice may bear a stranger's words.
     pub(super) fn standing<S>(&mut self, connection: &mut ClientConnection<S>, work: &Work) -> Standing
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -47,6 +49,8 @@ impl Introduction {
         let offered = connection.session().capabilities().xclient.is_offered();
         match &self.known {
             _ if self.forward != ForwardClient::Xclient => Standing::Stands,
+            None if client.is_this_machine() => Standing::Stands,
+            Some(_) if client.is_this_machine() => Standing::Elsewhere,
             Some(known) if is_its(known) => Standing::Stands,
             // [xclient-once] Postfix does not offer it to who it takes us for now.
             Some(_) if !offered => Standing::Elsewhere,
@@ -78,7 +82,7 @@ impl Introduction {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let offered = connection.session().capabilities().xforward.is_offered();
-        let wanted = self.forward == ForwardClient::Xforward && offered;
+        let wanted = self.forward == ForwardClient::Xforward && offered && !work.client.is_this_machine();
         wanted.then(|| Arc::new(origin(work)))
     }
 }

@@ -8,6 +8,7 @@ mod store;
 
 mod cuts;
 mod groups;
+mod introduction;
 mod primary;
 mod tls;
 mod turns;
@@ -29,9 +30,9 @@ use crate::feed::{AheadBudget, FeedOwner, FeedParts, Source};
 use crate::news::Nobody;
 use crate::notice::{Clerk, NoticeSettings, PostRoom};
 use crate::returns::Returns;
-use crate::settings::DeliverySettings;
+use crate::settings::{DeliverySettings, ForwardClient};
 use primary::Primary;
-use row::Row;
+use row::{Row, client};
 use store::{FakeStore, content};
 
 /// Whoever writes notices, without a house around it.
@@ -69,6 +70,7 @@ fn row(number: u64, recipients: usize, body: Body) -> Row {
     };
     Row {
         envelope: Arc::new(envelope),
+        client: client(),
         size: content(id(number)).len() as u64,
         arrived: UnixMillis::EPOCH,
         next_attempt: None,
@@ -121,11 +123,16 @@ impl Office {
 
     /// One round over a line to this primary.
     async fn round(&self, primary: &Primary) -> RoundEnd {
+        self.round_telling(primary, ForwardClient::Off).await
+    }
+
+    /// One round in which it is told about the clients.
+    async fn round_telling(&self, primary: &Primary, forward: ForwardClient) -> RoundEnd {
         let (ours, theirs) = tokio::io::duplex(4 * 1024 * 1024);
         let feed = self.owner.feed();
         let round = async {
             let connection = ready(ours).await;
-            Round::new(connection, &feed, "primary").run().await
+            Round::new(connection, &feed, "primary").telling(forward).run().await
         };
         let (end, ()) = tokio::join!(round, primary.clone().converse(theirs));
         end

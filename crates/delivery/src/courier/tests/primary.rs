@@ -11,6 +11,8 @@ use tokio::time::{sleep, timeout};
 pub(super) struct Taken {
     pub(super) recipients: Vec<String>,
     pub(super) content: String,
+    /// Whom the session was taken for by XCLIENT; nobody: for ours.
+    pub(super) introduced: Option<String>,
 }
 
 type Script = dyn Fn(&str) -> Option<&'static str> + Send + Sync;
@@ -42,6 +44,7 @@ struct Talk {
     dots: bool,
     recipients: Vec<String>,
     content: Vec<u8>,
+    introduced: Option<String>,
     over: bool,
     mute: bool,
 }
@@ -181,6 +184,13 @@ impl Primary {
                     talk.recipients.push(words[1].trim_matches(['T', 'O', ':', '<', '>']).to_owned());
                 }
             }
+            "XCLIENT" => {
+                if self.say(talk, line, self.greeting.trim_end()) {
+                    let address = words.iter().find_map(|word| word.strip_prefix("ADDR="));
+                    talk.introduced = address.map(str::to_owned);
+                }
+            }
+            "XFORWARD" => drop(self.say(talk, line, "250 ok")),
             "DATA" => talk.dots = self.say(talk, line, "354 go"),
             "BDAT" => talk.chunk = Some(words[1].parse().unwrap()),
             "QUIT" => {
@@ -199,9 +209,9 @@ impl Primary {
             self.say(talk, "NOBODY", "554 no recipients");
             return;
         }
-        let number = self.taken.lock().unwrap().len();
+        let (number, introduced) = (self.taken.lock().unwrap().len(), talk.introduced.clone());
         if self.say(talk, &format!("CONTENT {number}"), "250 taken") {
-            self.taken.lock().unwrap().push(Taken { recipients, content });
+            self.taken.lock().unwrap().push(Taken { recipients, content, introduced });
         }
     }
 }

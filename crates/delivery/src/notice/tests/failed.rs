@@ -13,7 +13,7 @@ use crate::settings::{Mode, On5xx, Share};
 
 const QUEUE: &str = "sender.example.notices.invalid";
 
-// [3461-5.2.6] [3461-6.1] [3461-5.2.8]
+// [3461-5.2.6] [3461-6.1] [3461-5.2.8] [xclient-ours]
 #[tokio::test]
 async fn refused_recipients_of_a_message_are_told_of_in_one_notice() {
     let mut house = House::new(told()).await;
@@ -27,6 +27,7 @@ async fn refused_recipients_of_a_message_are_told_of_in_one_notice() {
     assert_eq!((&only.mailbox, only.notify), (&mailbox("anna@sender.example"), Some(Notify::NEVER)));
     assert_eq!((notice.envelope.ret, &notice.envelope.envid), (None, &None));
     assert!(notice.next_attempt.is_some(), "it leaves on its own");
+    assert!(notice.client.is_this_machine(), "{:?}", notice.client);
     assert!(content.contains("Final-Recipient: rfc822; a@example.org\r\n"), "{content}");
     assert!(content.contains("Final-Recipient: rfc822; c@example.org\r\n"));
     assert!(!content.contains("b@example.org"), "nobody is told of who still waits");

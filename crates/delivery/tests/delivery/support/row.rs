@@ -8,6 +8,7 @@ use restante_types::{ClientFacts, DeliveryState, Domain, Envelope, QueueId, Repl
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) envelope: Arc<Envelope>,
+    pub(crate) client: Arc<ClientFacts>,
     pub(crate) size: u64,
     pub(crate) arrived: UnixMillis,
     pub(crate) next_attempt: Option<UnixMillis>,
@@ -34,7 +35,7 @@ impl Row {
         Entry {
             key: EntryKey { domain: domain.clone(), id },
             envelope: self.envelope.clone(),
-            client: (*client()).clone(),
+            client: (*self.client).clone(),
             arrived: self.arrived,
             size: self.size,
             recipients: recipients.collect(),
@@ -59,7 +60,8 @@ impl Row {
     }
 }
 
-pub(super) fn client() -> Arc<ClientFacts> {
-    let address = std::net::Ipv4Addr::LOCALHOST.into();
+/// Somebody outside.
+pub(crate) fn client() -> Arc<ClientFacts> {
+    let address = std::net::Ipv4Addr::new(192, 0, 2, 7).into();
     Arc::new(ClientFacts { address, helo: "client.example".to_owned(), identity: None, tls: None })
 }

@@ -16,7 +16,7 @@ use restante_queue::{
 use restante_types::{DeliveryState, Domain, QueueId, UnixMillis, Vouched};
 use tokio::sync::mpsc;
 
-use super::row::{Row, client};
+use super::row::Row;
 
 #[derive(Default)]
 pub(crate) struct Queue {
@@ -266,7 +266,7 @@ impl QueueStore for FakeStore {
                 arrived: row.arrived,
                 waiting: row.waiting(),
                 attempts: row.attempts,
-                client: client(),
+                client: row.client.clone(),
                 vouched: Vouched::Unchecked,
             })
             .collect();

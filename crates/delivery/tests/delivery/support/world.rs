@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::carrier::{Script, ScriptedCarrier};
 use super::dns::ScriptedDns;
-use super::row::Row;
+use super::row::{Row, client};
 use super::store::{FakeStore, content};
 
 pub(crate) fn domain(text: &str) -> Domain {
@@ -188,6 +188,7 @@ impl World {
         };
         let row = Row {
             envelope: Arc::new(envelope),
+            client: client(),
             size: content(Self::id(number)).len() as u64,
             arrived: (self.clock)(),
             next_attempt,
