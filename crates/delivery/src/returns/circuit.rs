@@ -72,7 +72,10 @@ impl Sample {
 
     fn steady_full(&self, circuit: Circuit) -> Option<Share> {
         let share = circuit.steady?;
-        let refused = u32::try_from(self.refused.len()).unwrap_or(u32::MAX);
+        // More may be kept than its window covers, while the first ones are counted.
+        let covered = |refusal: &&Refusal| refusal.number + u64::from(share.of) > self.answered;
+        let refused = self.refused.iter().rev().take_while(covered).count();
+        let refused = u32::try_from(refused).unwrap_or(u32::MAX);
         let answered = u32::try_from(self.answered).unwrap_or(u32::MAX).min(share.of);
         (refused >= share.refused).then_some(Share { refused, of: answered })
     }
@@ -150,6 +153,25 @@ mod tests {
         ] {
             assert_eq!(play(circuit, after_outage, answers).1, opens, "{after_outage} {answers}");
         }
+    }
+
+    /// However many are kept for the first share, the steady one counts those in its own window.
+    #[test]
+    fn a_long_first_sample_adds_nothing_to_the_steady_share() {
+        let circuit = Circuit { first: share(50, 100), steady: share(4, 8) };
+        for (answers, opens) in [
+            ("x........x........x........x", None),
+            ("x........x........x........xx.x.......x", None),
+            ("x........x........x........xx.x..x", Some(33)),
+        ] {
+            assert_eq!(play(circuit, true, answers).1, opens, "{answers}");
+        }
+        let circuit = Circuit { first: share(50, 500), steady: share(20, 100) };
+        let answers = "x................".repeat(20);
+        assert_eq!(play(circuit, true, &answers).1, None, "20 of 340");
+        let mut sample = play(circuit, true, &answers).0;
+        let full = (0..20).find_map(|second| sample.refused(circuit, at(1000 + second)));
+        assert_eq!(full, share(20, 100), "what is told is what was counted");
     }
 
     #[test]
