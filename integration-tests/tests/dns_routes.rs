@@ -182,7 +182,6 @@ fn settings(names: &[&str], tls: TlsPolicy) -> DeliverySettings {
     }
     DeliverySettings {
         hostname: domain("mx2.example.net"),
-        own_names: Vec::new(),
         own_addresses: Vec::new(),
         listeners: Vec::new(),
         source_addresses: Vec::new(),

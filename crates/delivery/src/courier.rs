@@ -186,8 +186,7 @@ fn is_shown(connection: &ClientConnection<Stream>, certificates: &BTreeSet<[u8; 
 
 fn config(settings: &DeliverySettings) -> ClientConfig {
     let hostname = settings.hostname.clone();
-    let own_names = std::iter::once(&hostname).chain(&settings.own_names).cloned().collect();
-    ClientConfig { hostname, own_names }
+    ClientConfig { own_names: vec![hostname.clone()], hostname }
 }
 
 fn unused(why: Unready, hop: &str) -> Trip {

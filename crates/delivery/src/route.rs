@@ -206,10 +206,10 @@ impl Search<'_> {
                 match domain.notices_to() {
                     // Nobody hired us to hold notices: where they lead nowhere they wait until they are too old.
                     Some(to) => {
-                        let found = self.by_mx(&lookup, &to).await;
+                        let found = self.by_mx(&lookup, &to, false).await;
                         found.map_err(|error| NoRoute::Later(error.to_string()))
                     }
-                    None => self.by_mx(&lookup, domain).await,
+                    None => self.by_mx(&lookup, domain, true).await,
                 }
             }
         }

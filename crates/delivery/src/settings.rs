@@ -22,8 +22,6 @@ pub const SMTP_PORT: u16 = 25;
 pub struct DeliverySettings {
     /// Our name: in EHLO, and to know ourselves by.
     pub hostname: Domain,
-    /// Other names that lead to us.
-    pub own_names: Vec<Domain>,
     /// Outside (NAT) addresses that are also us; the addresses of this machine's interfaces are known without.
     pub own_addresses: Vec<IpAddr>,
     /// Where we listen: a next hop that is one of these is a loop.
@@ -323,7 +321,6 @@ mod tests {
     fn the_source_is_of_the_targets_family() {
         let settings = DeliverySettings {
             hostname: "mx2.example.net".parse().unwrap(),
-            own_names: Vec::new(),
             own_addresses: Vec::new(),
             listeners: Vec::new(),
             is_local: |_| false,

@@ -15,6 +15,8 @@ use crate::settings::SMTP_PORT;
 
 /// Why an MX record is not tried although it is not us.
 const BEHIND_US: &str = "not better than this server";
+const BEHIND: &str = "not better than";
+const MAY_BE_US: &str = "which may be this server";
 
 /// What is known before the first host is resolved.
 struct Listed {
@@ -25,10 +27,18 @@ struct Listed {
     names: Vec<Domain>,
     /// There are no MX records; the domain stands in for one.
     implicit: bool,
+    /// We may stand among them under a name that is not ours: an alias, or another of this machine's.
+    hidden: bool,
 }
 
 impl Search<'_> {
-    pub(super) async fn by_mx(&mut self, lookup: &Arc<dyn Lookup>, domain: &Domain) -> Result<Way, NoRoute> {
+    /// `held`: mail for the domain comes to us, so that we stand among its exchanges.
+    pub(super) async fn by_mx(
+        &mut self,
+        lookup: &Arc<dyn Lookup>,
+        domain: &Domain,
+        held: bool,
+    ) -> Result<Way, NoRoute> {
         let mut listed = list(lookup, domain).await?;
         // [7505-3] a single MX that names the root: this domain takes no mail
         if let [Mx { exchange: Exchange::Null, .. }] = listed.records.as_slice() {
@@ -37,7 +47,7 @@ impl Search<'_> {
         }
         let count = listed.records.len();
         // By name over the whole list, before it is cut: in a crowd of equals we must not miss ourselves.
-        self.leave_out_by_name(&mut listed.records);
+        listed.hidden = !self.leave_out_by_name(&mut listed.records) && held;
         // [5321-5.1-order] the lowest number first, equals in random order
         listed.records.shuffle(&mut rand::rng());
         listed.records.sort_by_key(|mx| mx.preference);
@@ -53,16 +63,18 @@ impl Search<'_> {
         self.resolve_groups(lookup, domain, listed).await
     }
 
-    /// [5321-5.1-ourselves] Leaves out every record that names us, and all of the same or a higher number.
-    fn leave_out_by_name(&mut self, records: &mut Vec<Mx>) {
+    /// [5321-5.1-ourselves] Leaves out every record that names us, and all of the same or a higher number; false where
+    /// none does.
+    fn leave_out_by_name(&mut self, records: &mut Vec<Mx>) -> bool {
         let us = self.us;
         let names_us = |mx: &Mx| matches!(&mx.exchange, Exchange::Host(name) if us.is_name(name));
         let Some(own) = records.iter().filter(|mx| names_us(mx)).map(|mx| mx.preference).min() else {
-            return;
+            return false;
         };
         for mx in records.extract_if(.., |mx| mx.preference >= own) {
             self.left_out.add(shown(&mx), if names_us(&mx) { "this server itself" } else { BEHIND_US });
         }
+        true
     }
 
     /// Resolves one group of equal preference after the other, best first, until enough addresses are known or one of
@@ -73,15 +85,16 @@ impl Search<'_> {
         domain: &Domain,
         listed: Listed,
     ) -> Result<Way, NoRoute> {
-        let Listed { records, mut ttl, mut secure, names, implicit } = listed;
+        let Listed { records, mut ttl, mut secure, names, implicit, hidden } = listed;
         let mut hops: Vec<Hop> = Vec::new();
-        let mut trouble = None;
-        let mut met_ourselves = false;
+        let (mut trouble, mut met_ourselves, mut behind) = (None, false, None);
         let mut groups = records.chunk_by(|one, other| one.preference == other.preference);
         for group in groups.by_ref() {
             self.tell_unusable(group);
-            let mut found = Vec::new();
-            for (name, answer) in resolve_all(lookup, group).await {
+            let (mut found, answers) = (Vec::new(), resolve_all(lookup, group).await);
+            // [5321-5.1-doubt] its equals may be tried: whoever has the mail then does not send it to an equal of its own
+            behind = unknown(&answers).filter(|_| hidden).map(|name| format!("{BEHIND} {name}, {MAY_BE_US}"));
+            for (name, answer) in answers {
                 match answer {
                     Ok(answer) => {
                         ttl = Some(ttl.map_or(answer.ttl, |ttl| ttl.min(answer.ttl)));
@@ -96,6 +109,7 @@ impl Search<'_> {
             // [5321-5.1-ourselves] we stand in this group by address: it and all behind it are left out
             met_ourselves = self.leave_out_by_address(&found);
             if met_ourselves {
+                behind = Some(BEHIND_US.to_owned());
                 break;
             }
             let preference = group[0].preference;
@@ -105,14 +119,12 @@ impl Search<'_> {
                 let target = Target { port: SMTP_PORT, preference, secure, references: &names };
                 hops.extend(self.hops(&name, answer, &target));
             }
-            if hops.len() >= ADDRESSES {
+            if hops.len() >= ADDRESSES || behind.is_some() {
                 break;
             }
         }
-        for mx in groups.flatten() {
-            let why = if met_ourselves { BEHIND_US } else { "there are enough better ones" };
-            self.left_out.add(shown(mx), why);
-        }
+        let why = behind.as_deref().unwrap_or("there are enough better ones");
+        groups.flatten().for_each(|mx| self.left_out.add(shown(mx), why));
         self.cut(&mut hops);
         match (hops.is_empty(), trouble, met_ourselves) {
             (false, ..) => Ok(Way { hops, ttl, secure }),
@@ -156,18 +168,25 @@ async fn list(lookup: &Arc<dyn Lookup>, domain: &Domain) -> Result<Listed, NoRou
         Ok(Found { records, ttl, secure, name, .. }) => {
             let mut names = vec![domain.clone()];
             names.extend(Some(name).filter(|name| name != domain));
-            Ok(Listed { records, ttl: Some(ttl), secure, names, implicit: false })
+            Ok(Listed { records, ttl: Some(ttl), secure, names, implicit: false, hidden: false })
         }
         // [5321-5.1-implicit] no MX at all: the domain itself is its exchange, with preference 0
         Err(LookupError::NoRecords) => {
             let records = vec![Mx { preference: 0, exchange: Exchange::Host(domain.clone()) }];
             let names = vec![domain.clone()];
-            Ok(Listed { records, ttl: None, secure: false, names, implicit: true })
+            Ok(Listed { records, ttl: None, secure: false, names, implicit: true, hidden: false })
         }
         // [5321-5.1-nxdomain] a held domain that does not exist waits: its owner hired us to hold
         // [7672-2.1.2-mx] and so does one whose MX records are bogus
         Err(error) => Err(later(domain, &error)),
     }
+}
+
+/// A host of a group whose addresses nobody knows now. One without any is not us: mail came to us.
+fn unknown(answers: &[(Domain, Result<Found<IpAddr>, LookupError>)]) -> Option<&Domain> {
+    let unknown = |error: &LookupError| matches!(error, LookupError::Temporary(_) | LookupError::Bogus(_));
+    let mut hosts = answers.iter().filter(|(_, answer)| answer.as_ref().is_err_and(unknown));
+    hosts.next().map(|(name, _)| name)
 }
 
 fn shown(mx: &Mx) -> String {

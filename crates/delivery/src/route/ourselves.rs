@@ -6,7 +6,7 @@ use restante_types::{Domain, canonical};
 
 use crate::settings::DeliverySettings;
 
-/// Our names, addresses and listeners.
+/// Our name, addresses and listeners.
 #[derive(Clone, Copy)]
 pub struct Ourselves<'a> {
     settings: &'a DeliverySettings,
@@ -19,10 +19,10 @@ impl<'a> Ourselves<'a> {
         Self { settings }
     }
 
-    /// Whether a name is one of ours.
+    /// Whether a name is ours.
     #[must_use]
     pub fn is_name(&self, name: &Domain) -> bool {
-        *name == self.settings.hostname || self.settings.own_names.contains(name)
+        *name == self.settings.hostname
     }
 
     /// Whether mail for this address comes back to this machine: configured as ours, loopback, unspecified, or the
@@ -76,7 +76,6 @@ mod tests {
     fn settings(listeners: &[&str]) -> DeliverySettings {
         DeliverySettings {
             hostname: "mx2.example.net".parse().unwrap(),
-            own_names: vec!["backup.example.net".parse().unwrap()],
             own_addresses: vec!["203.0.113.7".parse().unwrap()],
             listeners: listeners.iter().map(|text| text.parse().unwrap()).collect(),
             source_addresses: Vec::new(),

@@ -91,7 +91,6 @@ impl House {
         domains.insert(domain("example.org"), false, delivery);
         let settings = DeliverySettings {
             hostname: domain("mx2.example.net"),
-            own_names: Vec::new(),
             own_addresses: Vec::new(),
             listeners: Vec::new(),
             source_addresses: Vec::new(),

@@ -234,7 +234,6 @@ async fn the_keeper_looks_after_all() {
         domains.insert(domain("example.org"), true, DomainDelivery { tls, ..DomainDelivery::default() });
         DeliverySettings {
             hostname: domain("mx2.example.net"),
-            own_names: Vec::new(),
             own_addresses: Vec::new(),
             listeners: Vec::new(),
             source_addresses: Vec::new(),

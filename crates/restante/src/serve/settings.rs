@@ -79,7 +79,6 @@ pub(crate) fn delivery(config: &Config) -> DeliverySettings {
     domains.insert(name, true, notice_queue);
     DeliverySettings {
         hostname: config.hostname.clone(),
-        own_names: Vec::new(),
         own_addresses: config.top.own_addresses.clone(),
         listeners: config.listen.iter().map(|listen| listen.value.address).collect(),
         source_addresses: Vec::new(),

@@ -161,7 +161,6 @@ fn delivery_settings(primary: SocketAddr) -> DeliverySettings {
     }
     DeliverySettings {
         hostname: domain("mx2.example"),
-        own_names: Vec::new(),
         own_addresses: Vec::new(),
         listeners: Vec::new(),
         source_addresses: Vec::new(),

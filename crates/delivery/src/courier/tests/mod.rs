@@ -83,7 +83,6 @@ fn row(number: u64, recipients: usize, body: Body) -> Row {
 fn settings() -> DeliverySettings {
     DeliverySettings {
         hostname: "mx2.example.net".parse().unwrap(),
-        own_names: Vec::new(),
         own_addresses: Vec::new(),
         listeners: Vec::new(),
         is_local: |_| false,

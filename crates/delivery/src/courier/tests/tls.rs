@@ -126,7 +126,6 @@ async fn trip_to(
     let hostname: Domain = "mx2.example.net".parse().unwrap();
     let settings = DeliverySettings {
         hostname,
-        own_names: Vec::new(),
         own_addresses: Vec::new(),
         listeners: Vec::new(),
         is_local: |_| false,

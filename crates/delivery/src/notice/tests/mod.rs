@@ -95,7 +95,6 @@ fn settings(delivery: &DomainDelivery) -> DeliverySettings {
     );
     DeliverySettings {
         hostname: domain("mx2.example.net"),
-        own_names: Vec::new(),
         own_addresses: Vec::new(),
         listeners: Vec::new(),
         source_addresses: Vec::new(),

@@ -137,7 +137,6 @@ impl World {
     pub(crate) fn settings(domains: DomainMap<DomainDelivery>) -> DeliverySettings {
         DeliverySettings {
             hostname: domain("mx2.example.net"),
-            own_names: vec![domain("backup.example.net")],
             own_addresses: vec!["203.0.113.7".parse().unwrap()],
             listeners: vec!["127.0.0.1:2525".parse().unwrap()],
             source_addresses: Vec::new(),

@@ -67,7 +67,6 @@ impl World {
         let clock = Arc::new(AtomicU64::new(NOON.0));
         let routes = DeliverySettings {
             hostname: name("mx2.example.net"),
-            own_names: Vec::new(),
             own_addresses: Vec::new(),
             listeners: Vec::new(),
             source_addresses: Vec::new(),
