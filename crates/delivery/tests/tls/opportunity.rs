@@ -10,7 +10,16 @@ use crate::mta_sts::{Web, policy};
 use crate::primary::{Manner, Primary};
 use crate::zone::{Zone, tlsa};
 
-const BAD: [Manner; 5] = [Manner::Missing, Manner::Refused, Manner::Broken, Manner::Hangs, Manner::Injected];
+const BAD: [Manner; 8] = [
+    Manner::Missing,
+    Manner::Refused,
+    Manner::Never,
+    Manner::Broken,
+    Manner::Hangs,
+    Manner::Injected,
+    Manner::Mute,
+    Manner::MuteInside,
+];
 
 struct Scene {
     world: World,
@@ -43,6 +52,7 @@ async fn without_starttls_nothing_goes_where_it_is_demanded() {
                 Manner::Never => "554 5.7.1 never",
                 // [3207-4.2-client]
                 Manner::Injected => "450 4.5.0 mail.example.org[127.0.0.1]",
+                Manner::Mute | Manner::MuteInside => "450 4.4.2 mail.example.org[127.0.0.1]",
                 _ => "450 4.7.5 no TLS with mail.example.org[127.0.0.1]",
             };
             assert!(why.starts_with(wanted), "{policy:?} {manner:?}: {why}");
@@ -59,9 +69,13 @@ async fn opportunistic_goes_in_clear_once_but_not_where_somebody_talks_early() {
     let authority = Authority::new("ours");
     let Scene { world, shown } = scene(&authority);
     let journal = Journal::open();
-    for (manner, connections) in
-        [(Manner::Missing, 1), (Manner::Refused, 1), (Manner::Broken, 2), (Manner::Hangs, 2)]
-    {
+    for (manner, connections) in [
+        (Manner::Missing, 1),
+        (Manner::Refused, 1),
+        (Manner::Never, 1),
+        (Manner::Broken, 2),
+        (Manner::Hangs, 2),
+    ] {
         let primary = Primary::start(manner, &shown);
         let (waiting, why) = drain(to_host(&primary, TlsPolicy::Opportunistic), &world).await;
         assert_eq!((waiting, primary.taken()), (0, (MESSAGES, 0)), "{manner:?}: {why}");
@@ -74,6 +88,19 @@ async fn opportunistic_goes_in_clear_once_but_not_where_somebody_talks_early() {
     let why = deferred(to_host(&primary, TlsPolicy::Opportunistic), &world, &primary).await;
     assert!(why.contains("between the answer to STARTTLS and the start of TLS"), "{why}");
     assert_eq!(primary.seen().len(), 1);
+}
+
+/// [5321-4.5.3.2-client] Silence is left, and is no answer that would let the mail go in clear.
+#[tokio::test]
+async fn who_falls_silent_around_the_handshake_is_left() {
+    let authority = Authority::new("ours");
+    let Scene { world, shown } = scene(&authority);
+    for (manner, stage) in [(Manner::Mute, "STARTTLS"), (Manner::MuteInside, "EHLO")] {
+        let primary = Primary::start(manner, &shown);
+        let why = deferred(to_host(&primary, TlsPolicy::Opportunistic), &world, &primary).await;
+        assert!(why.starts_with("450 4.4.2 ") && why.contains(stage), "{manner:?}: {why}");
+        assert_eq!(primary.seen().len(), 1, "{manner:?}");
+    }
 }
 
 /// Any certificate: expired, by nobody, for somebody else.

@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use crate::chain::Shown;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Longer than the deadline of any command.
+const SILENCE: Duration = Duration::from_secs(601);
 
 /// What it does when it is asked for TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub(crate) enum Manner {
     Hangs,
     /// Says 220 and more behind it, in clear.
     Injected,
+    /// Does not answer STARTTLS; the connection stands.
+    Mute,
+    /// Starts it, and then does not answer EHLO.
+    MuteInside,
 }
 
 /// How one connection was used.
@@ -108,6 +114,7 @@ impl Session {
                         say(&mut stream, "250 2.0.0 taken\r\n").await;
                     }
                 }
+                "EHLO" if manner == Manner::MuteInside && !greet => return fall_silent(stream).await,
                 "EHLO" => {
                     let offered = stream.tls().is_none() && manner != Manner::Missing;
                     let tls = if offered { "250-STARTTLS\r\n" } else { "" };
@@ -117,6 +124,7 @@ impl Session {
                     say(&mut stream, "454 4.7.0 not today\r\n").await;
                     manner = Manner::Missing;
                 }
+                "STARTTLS" if manner == Manner::Mute => return fall_silent(stream).await,
                 "STARTTLS" if manner == Manner::Never => {
                     say(&mut stream, "554 5.7.1 never\r\n").await;
                     manner = Manner::Missing;
@@ -136,7 +144,7 @@ impl Session {
         let more = if manner == Manner::Injected { "250 you are welcome\r\n" } else { "" };
         say(&mut stream, &format!("220 go\r\n{more}")).await;
         match manner {
-            Manner::Works => {
+            Manner::Works | Manner::MuteInside => {
                 let Ok(inside) = stream.accept_tls(self.server.acceptor(), LIMIT).await else { return };
                 let client = inside.tls().and_then(|facts| facts.peer_fingerprint);
                 self.note(|seen| (seen.encrypted, seen.client) = (true, client));
@@ -146,6 +154,14 @@ impl Session {
             _ => {}
         }
     }
+}
+
+/// Says nothing any more, for longer than anybody waits: the clock goes on by itself.
+async fn fall_silent(mut stream: Stream) {
+    tokio::time::pause();
+    tokio::time::advance(SILENCE).await;
+    tokio::time::resume();
+    while stream.read_u8().await.is_ok() {}
 }
 
 /// Who has gone hears nothing.

@@ -196,12 +196,46 @@ async fn a_primary_that_falls_silent_anywhere_is_left() {
 
 /// One round with a primary that falls silent, up to our leaving it.
 async fn left(office: &Office, primary: Primary) -> End {
+    left_telling(office, primary, ForwardClient::Off).await
+}
+
+async fn left_telling(office: &Office, primary: Primary, forward: ForwardClient) -> End {
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let feed = office.owner.feed();
-    let round = async { Round::new(ready(ours).await, &feed, "primary").run().await };
+    let round = async { Round::new(ready(ours).await, &feed, "primary").telling(forward).run().await };
     tokio::select! {
         end = round => end.end,
         () = primary.converse(theirs) => panic!("it only falls silent"),
+    }
+}
+
+/// [5321-4.5.3.2-client] So it is where it falls silent between messages, to XCLIENT and to RSET; only the message that
+/// RSET made way for was tried.
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_falls_silent_between_messages_is_left() {
+    let rows: [(_, &'static [&'static str], _, _); 3] = [
+        ("XCLIENT", &["PIPELINING", "XCLIENT ADDR HELO"], Stage::Introduction, [Delivered; 3]),
+        ("RSET", &[], Stage::Reset, [Deferred, Deferred, Delivered]),
+        ("RSET", ALL, Stage::Reset, [Delivered, Delivered, Deferred]),
+    ];
+    for (verb, keywords, stage, expected) in rows {
+        let (office, asked) = (Office::with(3).await, Arc::new(AtomicUsize::new(0)));
+        let primary = Primary::new(keywords);
+        // Without bursts it is said where a transaction came to nothing.
+        let mute = primary.clone().saying(move |line| {
+            let refused =
+                keywords.is_empty() && line.starts_with("RCPT") && asked.fetch_add(1, Ordering::SeqCst) == 0;
+            line.starts_with(verb).then_some("mute").or(refused.then_some("451 4.2.0 later"))
+        });
+        let forward = if verb == "XCLIENT" { ForwardClient::Xclient } else { ForwardClient::Off };
+        let began = tokio::time::Instant::now();
+        assert_eq!(left_telling(&office, mute, forward).await, End::TimedOut(stage), "{keywords:?}");
+        assert_eq!(began.elapsed().as_secs() / 60, 5, "{verb}");
+        assert_eq!(office.round(&primary).await.end, End::Quit, "{verb}");
+        let (store, domain) = office.close().await;
+        let all: Vec<DeliveryState> = (0..3).map(|number| states(&store, &domain, number)[0]).collect();
+        assert_eq!(all, expected, "{verb} {keywords:?}");
+        assert!(counts(&primary).values().all(|count| *count == 1), "{verb}");
     }
 }
 
