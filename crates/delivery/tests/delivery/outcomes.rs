@@ -1,5 +1,6 @@
 //! What becomes of recipients, row by row.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use restante_delivery::DomainDelivery;
@@ -51,4 +52,20 @@ async fn in_push_mode_the_retry_list_says_when() {
         let least = f64::from(minutes) * 60.0;
         assert!((least - 1.0..=least * 1.1).contains(&seconds), "{attempts}: {seconds}");
     }
+}
+
+/// [5321-4.5.4.1] Nor do messages that were put off together.
+#[tokio::test(start_paused = true)]
+async fn what_is_put_off_together_comes_back_one_by_one() {
+    let world = World::new(World::push(), |_, _| Script {
+        answer: Box::new(|_, _| Outcome::Deferred { reply: reply(452, "busy"), next_attempt: None }),
+        ..Script::default()
+    });
+    world.fill(20);
+    world.ask(DrainCause::Etrn);
+    world.drains(1).await;
+    let next: HashSet<_> = (0..20)
+        .map(|number| world.store.row(&world.domain, World::id(number)).next_attempt.unwrap())
+        .collect();
+    assert!(next.len() > 3, "spread over half a minute: {next:?}");
 }

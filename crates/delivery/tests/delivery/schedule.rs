@@ -1,5 +1,7 @@
 //! `mode = "push"`: mail leaves on its own, and a dead primary is asked by the list.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +57,39 @@ async fn a_dead_primary_is_asked_by_the_list_once_for_the_whole_domain() {
         assert!((least..=least * 1.1 + 0.6).contains(wait), "{waits:?}");
     }
     assert!((6..=8).contains(&connects.len()), "{}", connects.len());
+}
+
+/// [5321-4.5.4.1] Domains that failed together do not come back together.
+#[tokio::test(start_paused = true)]
+async fn domains_that_fail_together_come_back_one_by_one() {
+    let world = World::new(World::push(), |_, _| Script::refuse(reply(450, "dead")));
+    let mut settings = DeliverySettings::clone(&world.settings.load());
+    let places: Vec<_> = (1..=20_u8)
+        .map(|number| (domain(&format!("d{number}.example")), SocketAddr::from(([192, 0, 2, number], 25))))
+        .collect();
+    for (domain, address) in &places {
+        let delivery = DomainDelivery { primary: NextHop::Literal(*address), ..World::push() };
+        settings.domains.insert(domain.clone(), false, delivery);
+    }
+    world.settings.store(Arc::new(settings));
+    let now = (world.clock)();
+    (0..).zip(&places).for_each(|(number, (domain, _))| world.queue(domain, number, 1, Some(now)));
+    while places.iter().any(|(domain, _)| world.store.reports(domain).is_empty()) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let connects = world.carrier.connects.lock().unwrap().clone();
+    let (clock, instant) = ((world.clock)(), Instant::now());
+    let waits: HashSet<Duration> = places
+        .iter()
+        .map(|(domain, address)| {
+            let (at, _) = connects.iter().find(|(_, hop)| hop.address == *address).unwrap();
+            let again = world.store.reports(domain)[0].not_before.unwrap();
+            again.since(clock) + (instant - *at)
+        })
+        .collect();
+    let least = Duration::from_secs(300);
+    assert!(waits.iter().all(|wait| (least..=least * 11 / 10 + Duration::from_secs(1)).contains(wait)));
+    assert!(waits.len() > 3, "spread over half a minute: {waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
