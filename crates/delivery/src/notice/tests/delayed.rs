@@ -95,6 +95,18 @@ async fn what_may_not_be_sent_is_kept_for_the_owner() {
 }
 
 #[tokio::test]
+async fn who_is_told_of_delay_is_the_domains_choice() {
+    for (notices, vouched, expected) in CHOICES {
+        let house = House::new(DomainDelivery { notices, ..after_a_day() }).await;
+        house.accept(Mail { arrived: ago(2 * DAY), vouched, ..mail(&["a@example.org"]) }).await;
+        house.delayed.round().await;
+        assert_eq!(house.only_notice(QUEUE).await.0.state, expected, "{notices:?} {vouched:?}");
+        assert_eq!(house.store.stats(&domain(QUEUE)).messages > 0, expected == DeliveryState::Queued);
+        assert_eq!(house.entries("example.org").await.len(), 1, "it waits in any case");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_looked_at_twice_however_much_waits() {
     let house = House::new(after_a_day()).await;
     let mut last = None;

@@ -28,6 +28,19 @@ use crate::settings::{Circuit, DeliverySettings, DomainDelivery, Notices};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// What a domain wants and what was found about a sender; what becomes of the notice: what is not sent is kept for the
+/// domain's owner.
+const CHOICES: [(Notices, Vouched, DeliveryState); 8] = [
+    (Notices::All, Vouched::No, DeliveryState::Queued),
+    (Notices::Verified, Vouched::Spf, DeliveryState::Queued),
+    (Notices::Verified, Vouched::Dkim, DeliveryState::Queued),
+    (Notices::Verified, Vouched::No, DeliveryState::Dead),
+    (Notices::Verified, Vouched::Unchecked, DeliveryState::Dead),
+    (Notices::None, Vouched::Spf, DeliveryState::Dead),
+    (Notices::None, Vouched::Dkim, DeliveryState::Dead),
+    (Notices::None, Vouched::No, DeliveryState::Dead),
+];
+
 fn domain(text: &str) -> Domain {
     text.parse().unwrap()
 }

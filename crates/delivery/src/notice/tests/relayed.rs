@@ -44,6 +44,18 @@ async fn who_is_not_vouched_for_is_not_told() {
 }
 
 #[tokio::test]
+async fn who_is_told_of_success_is_the_domains_choice() {
+    for (notices, vouched, expected) in CHOICES {
+        let house = House::new(DomainDelivery { notices, ..told() }).await;
+        let recipients = vec![to("a@example.org", Some(SUCCESS))];
+        let key = house.accept(Mail { to: recipients, vouched, ..mail(&[]) }).await;
+        house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
+        assert_eq!(house.only_notice(QUEUE).await.0.state, expected, "{notices:?} {vouched:?}");
+        assert_eq!(house.store.stats(&domain(QUEUE)).messages > 0, expected == DeliveryState::Queued);
+    }
+}
+
+#[tokio::test]
 async fn forged_senders_make_no_queues_without_end() {
     let mut house = House::new(DomainDelivery { notices: Notices::Verified, ..told() }).await;
     house.clerk.post.kept = Kept::at_most(3);
