@@ -253,25 +253,37 @@ fn what_is_no_name_is_not_repeated_as_one() {
 
 #[test]
 fn a_template_of_ones_own_is_filled_in() {
+    let text = |kind: &str| {
+        format!(
+            "{kind}: {{recipients}}\n{{reason}}\n{{hostname}}|{{domain}}|{{sender}}\n{{arrived}}\n{{expires}}\n{{subject}}|Gruß"
+        )
+    };
     let mut settings =
         NoticeSettings { from_name: Some("Poststelle Zürich".to_owned()), ..NoticeSettings::default() };
-    settings.templates.failed =
-        "{recipients}\n{reason}\n{hostname}|{domain}|{sender}\n{arrived}\n{expires}\n{subject}|Gruß"
-            .parse()
-            .unwrap();
-    let content = Case { settings, ..Case::default() }.write().content;
-    let message = MessageParser::default().parse(&content).unwrap();
-    assert_eq!(message.from().unwrap().first().unwrap().name(), Some("Poststelle Zürich"));
-    let text = message.body_text(0).unwrap().replace(['\r', '\n'], " ");
-    for part in [
-        "<bert@example.org>",
-        "550 5.1.1 no such user here",
-        " mx2.example.net|example.org|anna@example.com ",
-        &date(ARRIVED),
-        "Grüße from the seaside",
-        "Gruß",
-    ] {
-        assert!(text.contains(part), "{part} in {text}");
+    settings.templates.failed = text("FAILED").parse().unwrap();
+    settings.templates.delayed = text("DELAYED").parse().unwrap();
+    settings.templates.relayed = text("RELAYED").parse().unwrap();
+    let until = UnixMillis(1_801_000_000_000);
+    for (kind, name) in
+        [(Kind::Failed, "FAILED: "), (Kind::Delayed, "DELAYED: "), (Kind::Relayed, "RELAYED: ")]
+    {
+        let case = Case { kind, until: Some(until), settings: settings.clone(), ..Case::default() };
+        let content = case.write().content;
+        let message = MessageParser::default().parse(&content).unwrap();
+        assert_eq!(message.from().unwrap().first().unwrap().name(), Some("Poststelle Zürich"));
+        let text = message.body_text(0).unwrap().replace(['\r', '\n'], " ");
+        assert!(text.starts_with(name), "{text}");
+        for part in [
+            "<bert@example.org>",
+            "550 5.1.1 no such user here",
+            " mx2.example.net|example.org|anna@example.com ",
+            &date(ARRIVED),
+            &date(until),
+            "Grüße from the seaside",
+            "Gruß",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 }
 
