@@ -230,3 +230,29 @@ pub(super) fn exchange(name: &Name) -> Exchange {
     }
     Domain::parse(&name.to_ascii()).map_or(Exchange::Unusable, Exchange::Host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever a zone says of itself: a day for what is there, an hour for what is not, a moment for a failure.
+    #[test]
+    fn nothing_is_kept_for_long() {
+        let says = |said, seconds| Ok(Answer { said, secure: false, ttl: Duration::from_secs(seconds) });
+        let records = || Said::Records(Vec::new());
+        let alias = || Said::Alias(Name::root());
+        for (answer, kept) in [
+            (says(Said::Nothing { name_exists: true }, 60), 60),
+            (says(Said::Nothing { name_exists: false }, 60), 60),
+            (says(Said::Nothing { name_exists: true }, 3601), 3600),
+            (says(Said::Nothing { name_exists: false }, 1_000_000), 3600),
+            (says(records(), 7200), 7200),
+            (says(records(), 1_000_000), 24 * 3600),
+            (says(alias(), 1_000_000), 24 * 3600),
+            (Err(LookupError::Temporary("SERVFAIL".to_owned())), 1),
+            (Err(LookupError::Bogus("bogus".to_owned())), 1),
+        ] {
+            assert_eq!(keep_for(&answer).as_secs(), kept, "{answer:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{TLSA, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-use self::server::{Server, a, aaaa, alias, mx, name, octets, record, respond};
+use self::server::{Server, a, aaaa, alias, mx, name, octets, record, respond, soa};
 use super::client::exchange;
 use super::*;
 
@@ -180,6 +180,32 @@ async fn answers_are_kept_and_a_changed_configuration_counts_at_once() {
     let found = lookup.mx(&domain("example.org")).await.unwrap();
     assert_eq!(found.records, [Mx { preference: 5, exchange: host("new.example.org") }]);
     assert_eq!(one.asked("example.org.", RecordType::MX), 2);
+}
+
+/// RFC 2308 5: an absence is kept for as long as the zone's SOA record says, and not for longer.
+#[tokio::test]
+async fn an_absence_ends_with_its_time() {
+    let server = Server::start(|request: &Message, _| {
+        let code = if request.queries[0].query_type() == RecordType::MX {
+            ResponseCode::NXDomain
+        } else {
+            ResponseCode::NoError
+        };
+        let mut response = respond(request, code, Vec::new());
+        response.authorities = vec![soa(".", 1)];
+        octets(&response)
+    })
+    .await;
+    let lookup = server.lookup();
+    let began = std::time::Instant::now();
+    while server.asked("gone.example.", RecordType::MX) < 2
+        || server.asked("gone.example.", RecordType::A) < 2
+    {
+        assert_eq!(lookup.mx(&domain("gone.example")).await, Err(LookupError::NoName));
+        assert_eq!(lookup.addresses(&domain("gone.example")).await, Err(LookupError::NoRecords));
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "kept for ever");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
