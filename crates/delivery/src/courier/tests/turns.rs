@@ -15,7 +15,7 @@ async fn turns(keywords: &'static [&'static str], messages: u64) -> usize {
 /// [3030-deviation]: with PIPELINING and CHUNKING the line is crossed for EHLO, for MAIL and RCPT of the first message, for
 /// its content, once for everything else, and for QUIT; without, once or more for each message.
 #[tokio::test(start_paused = true)]
-async fn round_trips_do_not_grow_with_the_number_of_messages() {
+async fn round_trips_grow_by_one_where_the_messages_double() {
     assert_eq!(turns(ALL, 1).await, 4);
     for messages in [2, 10, 33] {
         assert_eq!(turns(ALL, messages).await, 5, "{messages} messages");
