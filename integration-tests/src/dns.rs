@@ -2,7 +2,7 @@
 //! validates, in front of it.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +15,29 @@ use crate::peers::{Peer, command, run_peer};
 
 /// What the DNS harness needs.
 pub const DNS_PEERS: &[Peer] = &[Peer::Nsd, Peer::Unbound, Peer::LdnsKeygen, Peer::LdnsSignzone];
+
+/// A DNS that says at once that it cannot say anything (SERVFAIL), for as long as the process lives: whoever asks has not to
+/// wait for a port where nobody is.
+///
+/// # Panics
+/// When no port is free.
+#[must_use]
+pub fn no_dns() -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port())).expect("the port is free");
+    let address = socket.local_addr().expect("a socket has an address");
+    std::thread::spawn(move || {
+        let mut query = [0; 4096];
+        while let Ok((count, from)) = socket.recv_from(&mut query) {
+            if count > 3 {
+                // A response, and its code.
+                query[2] |= 0x80;
+                query[3] = query[3] & 0xf0 | 2;
+                let _ = socket.send_to(&query[..count], from);
+            }
+        }
+    });
+    address
+}
 
 /// Whether and how a zone is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,12 +19,13 @@ mod netns;
 mod peers;
 mod postfix;
 mod sink;
+mod tally;
 pub mod world;
 
 pub use agent::{Agent, Provider};
 pub use client::{Client, connect, connect_to};
 pub use daemon::{Daemon, DaemonOptions, Ports, binary, free_port};
-pub use dns::{DNS_PEERS, Dns, Signing, Zone};
+pub use dns::{DNS_PEERS, Dns, Signing, Zone, no_dns};
 pub use dovecot::Dovecot;
 pub use exim::{Exim, EximOptions};
 pub use http::read_call;
@@ -32,6 +33,7 @@ pub use netns::{Network, Place};
 pub use peers::{Peer, command, have, run_peer};
 pub use postfix::Postfix;
 pub use sink::{Accepted, Behaviour, Sink};
+pub use tally::{Sums, Tally};
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,10 @@
 //! Many connections from many addresses at once, none of which has a thread of its own.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -84,12 +86,13 @@ impl Visitor {
         Ok(last)
     }
 
-    /// Sends octets, one at a time with this pause between them, as long as `until`.
-    pub async fn dribble(&mut self, octets: &[u8], pause: Duration, until: Instant) {
+    /// Sends octets, one at a time with this pause between them, until it is over; each is counted.
+    async fn dribble(&mut self, octets: &[u8], pause: Duration, said: &Dribbled, number: usize) {
         for octet in octets.iter().cycle() {
-            if Instant::now() >= until || self.stream.write_all(&[*octet]).await.is_err() {
+            if said.over.load(Ordering::SeqCst) || self.stream.write_all(&[*octet]).await.is_err() {
                 return;
             }
+            said.octets[number].fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(pause).await;
         }
     }
@@ -162,50 +165,39 @@ impl Crowd {
         &mut self,
         octets: &[u8],
         pause: Duration,
-        last: Duration,
-        meanwhile: impl FnOnce() -> T,
+        meanwhile: impl FnOnce(&Dribbled) -> T,
     ) -> T {
-        let until = Instant::now() + last;
+        let counts = self.visitors.iter().map(|_| AtomicUsize::new(0)).collect();
+        let said = Arc::new(Dribbled { over: AtomicBool::new(false), octets: counts });
         let mut dribbling = JoinSet::new();
-        for mut visitor in self.visitors.drain(..) {
-            let octets = octets.to_vec();
+        for (number, mut visitor) in self.visitors.drain(..).enumerate() {
+            let (octets, said) = (octets.to_vec(), Arc::clone(&said));
             dribbling.spawn_on(
                 async move {
-                    visitor.dribble(&octets, pause, until).await;
+                    visitor.dribble(&octets, pause, &said, number).await;
                     visitor
                 },
                 self.runtime.handle(),
             );
         }
-        let result = meanwhile();
+        let result = meanwhile(&said);
+        said.over.store(true, Ordering::SeqCst);
         self.visitors = self.runtime.block_on(dribbling.join_all());
         result
     }
 }
 
-/// A primary that greets, and takes what comes an octet a second; it holds whoever connects as long as it lives.
-///
-/// # Panics
-/// When the port is taken.
-pub fn crawl(port: u16) {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the primary's port is free");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let _ = stream.write_all(b"220 slow.example\r\n");
-                let mut line = Vec::new();
-                let mut octet = [0];
-                while stream.read(&mut octet).is_ok_and(|count| count > 0) {
-                    line.extend_from_slice(&octet);
-                    if line.ends_with(b"\n") {
-                        let answer: &[u8] =
-                            if line.starts_with(b"DATA") { b"354 go\r\n" } else { b"250 ok\r\n" };
-                        let _ = stream.write_all(answer);
-                        line.clear();
-                    }
-                    std::thread::sleep(Duration::from_secs(1));
-                }
-            });
-        }
-    });
+/// How far they came.
+#[derive(Debug)]
+pub struct Dribbled {
+    over: AtomicBool,
+    octets: Vec<AtomicUsize>,
+}
+
+impl Dribbled {
+    /// Octets of whoever sent the fewest.
+    #[must_use]
+    pub fn least(&self) -> usize {
+        self.octets.iter().map(|count| count.load(Ordering::SeqCst)).min().unwrap_or_default()
+    }
 }

@@ -5,6 +5,7 @@
 //! copy whether our side could have heard that it was taken.
 
 mod courier;
+mod crawler;
 mod crowd;
 mod ledger;
 mod letterbox;
@@ -16,7 +17,8 @@ mod said;
 mod scene;
 
 pub use courier::{Attempt, Manner, Sender, request, size_of};
-pub use crowd::{Crowd, Visitor, crawl};
+pub use crawler::{Crawler, Slow};
+pub use crowd::{Crowd, Dribbled, Visitor};
 pub use ledger::{Account, Circumstances, Ledger};
 pub use letterbox::{Arrival, Collector, Letter, Letterbox};
 pub use passage::{Direction, Passage};
