@@ -1,4 +1,4 @@
-//! A network between everybody that cuts, stalls, delays, splits, joins and repeats, at random: each recipient gets the
+//! A network between everybody that cuts, stalls, delays, splits, joins, reorders and repeats, at random: each recipient gets the
 //! message, or its sender is told, and a copy more is there only where the answer to the one before was cut off.
 //!
 //! `RESTANTE_NETWORK_SECONDS` says how long the weather is bad (20), `RESTANTE_SEED` what it follows from.
@@ -6,21 +6,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use restante_integration_tests::faults::{number, say};
 use restante_integration_tests::hostile::{Scene, Weather};
 
 /// Senders at one time; the debug build of the daemon and the proxy share two processors with them.
 const SENDERS: u64 = 12;
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
 
 #[test]
 fn whatever_the_network_does_nothing_is_lost_and_every_double_has_its_reason() {
     let seed = number("RESTANTE_SEED", 2645);
     let length = Duration::from_secs(number("RESTANTE_NETWORK_SECONDS", 20));
     let scene = Scene::start(Weather { seed, faulty: 60, replayed: 4 }, "");
-    let stop = AtomicBool::new(false);
+    let (stop, began) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         for sender in 0..SENDERS {
             let (scene, stop) = (&scene, &stop);
@@ -29,19 +26,24 @@ fn whatever_the_network_does_nothing_is_lost_and_every_double_has_its_reason() {
         scope.spawn(|| scene.ask(&stop));
         scope.spawn(|| scene.collect(&stop));
         scope.spawn(|| scene.run_agent(&stop));
-        let began = Instant::now();
-        while began.elapsed() < length {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        scene.weather(length, || std::thread::sleep(Duration::from_millis(100)));
         stop.store(true, Ordering::SeqCst);
     });
+    let stormy = began.elapsed();
     scene.finish(Duration::from_secs(120) + length / 2);
-    let (connections, faults) = scene.connections();
     let account = scene.account();
-    println!("seed {seed}, {length:?} of bad weather\n{}\n{account}", scene.told());
+    say(&format!(
+        "RESTANTE_SEED={seed}, {stormy:.1?} of bad weather, drained after {:.1?}\n{}\n{account}",
+        began.elapsed(),
+        scene.told()
+    ));
     account.assert_right();
     assert_eq!(account.held, 0, "{account}");
     let seconds = usize::try_from(length.as_secs()).expect("a number of seconds");
-    assert!(connections > 15 * seconds && faults > 5 * seconds, "{connections} connections, {faults} faults");
+    let (happened, paths) = (scene.happened(), scene.paths());
+    let (connections, faults) = (happened.connections + happened.replays, happened.faults());
+    assert!(connections > 15 * seconds && faults > 5 * seconds, "{happened}");
+    assert!(happened.has_each(), "every kind of fault: {happened}");
+    assert!(paths.have_each(), "every way to a customer: {paths}");
     assert!(account.accepted > 5 * seconds && account.reported > 0, "{account}");
 }

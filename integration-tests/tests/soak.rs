@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use restante_integration_tests::faults::{number, say};
 use restante_integration_tests::hostile::{Random, Scene, Weather, usage};
 use restante_integration_tests::{Peer, eventually, have};
 
@@ -16,10 +17,6 @@ use restante_integration_tests::{Peer, eventually, have};
 const KILL_EVERY: Duration = Duration::from_secs(150);
 /// The daemon may hold this much more at the end than a minute after its start (its caches fill).
 const GROWTH_KIB: u64 = 160 * 1024;
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
 
 /// Who works on the daemon while mail flows.
 struct Operator<'a> {
@@ -145,20 +142,19 @@ impl Operator<'_> {
 }
 
 /// Memory and descriptors, at twenty moments.
-#[expect(clippy::print_stdout, reason = "whoever runs it for half an hour wants to see how it goes")]
 fn watch(scene: &Scene, stop: &AtomicBool, every: Duration) -> Vec<(u64, u64)> {
     let mut seen = Vec::new();
     let began = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         if let Some(used) = usage(scene.provider().daemon.pid()) {
-            println!(
+            say(&format!(
                 "{:>5} s: {:>6} KiB, {:>4} descriptors, {:>6} accepted, {:>6} arrived",
                 began.elapsed().as_secs(),
                 used.resident,
                 used.files,
                 scene.ledger.acknowledged(),
                 scene.letterbox.count()
-            );
+            ));
             seen.push((used.resident, used.files));
         }
         eventually(every, || stop.load(Ordering::SeqCst));
@@ -191,11 +187,10 @@ fn storm(scene: &Scene, length: Duration, operator: &mut Operator<'_>, seed: u64
         }
         let watching = scope.spawn(|| watch(scene, &stop, length / 20));
         let killing = scope.spawn(|| (0..).take_while(|_| kill_after(scene, &stop, kill_every)).count());
-        let began = Instant::now();
-        while began.elapsed() < length {
+        scene.weather(length, || {
             operator.act();
             operator.pause(300);
-        }
+        });
         stop.store(true, Ordering::SeqCst);
         operator.done.insert("kill -9", killing.join().expect("it comes up again"));
         watching.join().expect("watching does not fail")
@@ -217,16 +212,19 @@ fn everything_at_once_and_every_message_accounted_for() {
     operator.release_everything();
     scene.finish(Duration::from_secs(120) + length / 2);
     let account = scene.account();
-    println!(
-        "seed {seed}, {length:?}; the last of it ended after {ended:.1?}, everything was drained after {:.1?}\n{}",
+    say(&format!(
+        "RESTANTE_SEED={seed}, {length:?}; the last of it ended after {ended:.1?}, everything was drained after {:.1?}\n{}",
         began.elapsed(),
         scene.told()
-    );
-    println!("operator: {:?}; refused or interrupted: {:?}\n{account}", operator.done, operator.failed);
+    ));
+    say(&format!("operator: {:?}; refused or interrupted: {:?}\n{account}", operator.done, operator.failed));
+    let (happened, paths) = (scene.happened(), scene.paths());
     account.assert_right();
     assert_eq!(account.held, 0, "{account}");
     let seconds = usize::try_from(length.as_secs()).expect("a number of seconds");
     assert!(account.accepted > 3 * seconds && account.delivered > account.accepted, "{account}");
+    assert!(happened.has_each() && happened.faults() > 2 * seconds, "every kind of fault: {happened}");
+    assert!(paths.have_each(), "every way to a customer: {paths}");
     assert!(operator.done["kill -9"] >= 2 && operator.done.len() > 5, "{:?}", operator.done);
     let settled = seen.get(seen.len() / 4).expect("it was looked at");
     let last = seen.last().expect("it was looked at");
@@ -235,9 +233,9 @@ fn everything_at_once_and_every_message_accounted_for() {
     let mut provider = scene.provider();
     assert_eq!(provider.daemon.stop(), Some(0));
     let verified = provider.daemon.admin(&["spool", "verify"]);
-    println!(
+    say(&format!(
         "spool verify: {}",
         String::from_utf8_lossy(&verified.stdout).lines().last().unwrap_or_default()
-    );
+    ));
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }

@@ -71,9 +71,24 @@ impl Letter {
     }
 }
 
+/// On which of the ways to its customer it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// The server connected, because it was asked to by ETRN.
+    Request,
+    /// The server connected of its own accord.
+    Push,
+    /// By ATRN.
+    Atrn,
+    /// By the agent.
+    Agent,
+}
+
 /// A copy of a message that we said 250 to.
 #[derive(Debug, Clone)]
 pub struct Arrival {
+    /// How it came.
+    pub by: By,
     /// What it is.
     pub letter: Letter,
     /// The recipients that were named and taken.
@@ -158,10 +173,17 @@ impl Letterbox {
         self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// How many copies came in this way so far, those of repeated connections left out.
+    #[must_use]
+    pub fn count_by(&self, by: By) -> usize {
+        let arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.iter().filter(|arrival| arrival.by == by && !arrival.is_replayed()).count()
+    }
+
     /// Opens a port for a proxy to pass on to; `proxy` tells that proxy once it is known.
     #[must_use]
-    pub fn open(&self, proxy: Arc<Mutex<Option<Arc<Proxy>>>>) -> u16 {
-        self.listen(move |peer| {
+    pub fn open(&self, by: By, proxy: Arc<Mutex<Option<Arc<Proxy>>>>) -> u16 {
+        self.listen(by, move |peer| {
             let proxy = proxy.lock().unwrap_or_else(PoisonError::into_inner);
             Way::Proxied(proxy.as_ref().and_then(|proxy| proxy.passage(peer)), Direction::Down)
         })
@@ -171,10 +193,10 @@ impl Letterbox {
     /// its call is looked for only when mail has come.
     #[must_use]
     pub fn open_for_agent(&self, proxy: Arc<Proxy>) -> u16 {
-        self.listen(move |_| Way::Collected(Arc::clone(&proxy)))
+        self.listen(By::Agent, move |_| Way::Collected(Arc::clone(&proxy)))
     }
 
-    fn listen(&self, way: impl Fn(SocketAddr) -> Way + Send + 'static) -> u16 {
+    fn listen(&self, by: By, way: impl Fn(SocketAddr) -> Way + Send + 'static) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
         let letterbox = self.clone();
@@ -188,7 +210,7 @@ impl Letterbox {
                 std::thread::spawn(move || {
                     let talk = Talk { stream: BufReader::new(stream), said: 0 };
                     // How it ends is the network's business.
-                    let _ = letterbox.serve(talk, number, way);
+                    let _ = letterbox.serve(talk, number, by, way);
                 });
             }
         });
@@ -200,13 +222,13 @@ impl Letterbox {
         self.shared.stop.store(true, Ordering::SeqCst);
     }
 
-    fn serve(&self, talk: Talk, number: u64, way: Way) -> std::io::Result<()> {
+    fn serve(&self, talk: Talk, number: u64, by: By, way: Way) -> std::io::Result<()> {
         talk.stream.get_ref().set_read_timeout(Some(PATIENCE))?;
         talk.stream.get_ref().set_write_timeout(Some(PATIENCE))?;
         talk.stream.get_ref().set_nodelay(true)?;
         let random = Random::new(number);
         let (recipients, chunks) = (Vec::new(), Vec::new());
-        Session { letterbox: self, talk, way, random, recipients, chunks }.run()
+        Session { letterbox: self, talk, by, way, random, recipients, chunks }.run()
     }
 }
 
@@ -277,7 +299,7 @@ impl Collector<'_> {
         if reply.starts_with("250") {
             // Roles are reversed; how it ends is the network's business.
             let way = Way::Proxied(self.proxy.passage(ours), Direction::Up);
-            let _ = self.letterbox.serve(talk, number, way);
+            let _ = self.letterbox.serve(talk, number, By::Atrn, way);
         }
         Ok(reply)
     }
@@ -296,6 +318,7 @@ impl Collector<'_> {
 struct Session<'a> {
     letterbox: &'a Letterbox,
     talk: Talk,
+    by: By,
     way: Way,
     random: Random,
     recipients: Vec<String>,
@@ -386,6 +409,7 @@ impl Session<'_> {
             Way::Collected(proxy) => (proxy.latest(), Direction::Up, 0),
         };
         let arrival = Arrival {
+            by: self.by,
             letter: Letter::read(content),
             recipients: std::mem::take(&mut self.recipients),
             told,

@@ -1,76 +1,29 @@
 //! A proxy that treats connections as bad networks do: it cuts them by FIN or RST, stalls, delays, trickles, splits and
-//! joins segments, and says a whole dialogue a second time on a connection of its own; each at random, by seed.
+//! joins segments, holds one back until a later one went through, and says a whole dialogue a second time on a connection
+//! of its own. What kind of fault it is goes by turn, so that none is missing; who meets it and where goes by seed.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{Direction, Passage, Random};
+use super::happened::Counts;
+use super::weather::{Fault, Pace, fate};
+use super::{Direction, Happened, Passage, Random, Weather};
 
 /// Octets of a dialogue that is kept to be said again.
 const REMEMBERED: usize = 128 * 1024;
 /// More than the 40 ms after which Linux acknowledges what it got.
 const BEFORE_RESET: Duration = Duration::from_millis(100);
+/// How long a connection is held back at most.
+const HELD_BACK: Duration = Duration::from_secs(2);
 /// How long a repeated dialogue waits for an answer before it talks on.
 const REPLAY_PATIENCE: Duration = Duration::from_millis(500);
-
-/// How bad the network is.
-#[derive(Debug, Clone, Copy)]
-pub struct Weather {
-    /// What everything at random follows from.
-    pub seed: u64,
-    /// Of a hundred connections, so many meet a fault.
-    pub faulty: u64,
-    /// Of a hundred connections, so many are repeated.
-    pub replayed: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    Refuse,
-    Cut {
-        direction: Direction,
-        after: u64,
-        reset: bool,
-    },
-    /// Nothing is passed on for this long; then the connection is cut, or goes on.
-    Stall {
-        direction: Direction,
-        after: u64,
-        pause: Duration,
-        reset: Option<bool>,
-    },
-}
-
-/// How segments travel.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// Octets of one piece at most.
-    piece: usize,
-    /// Before each piece, at most.
-    delay: Duration,
-    /// What comes within this time is joined.
-    join: Duration,
-}
-
-/// What happened to the connections so far.
-#[derive(Debug, Default)]
-struct Counts {
-    connections: AtomicUsize,
-    refused: AtomicUsize,
-    fins: AtomicUsize,
-    resets: AtomicUsize,
-    stalls: AtomicUsize,
-    shaped: AtomicUsize,
-    replays: AtomicUsize,
-}
 
 #[derive(Debug)]
 struct Shared {
@@ -83,6 +36,10 @@ struct Shared {
     passages: Mutex<HashMap<SocketAddr, Arc<Passage>>>,
     latest: Mutex<Option<Arc<Passage>>>,
     next_source: AtomicUsize,
+    /// Connections so far that were to meet a fault.
+    turns: AtomicUsize,
+    /// The latest connection that went through, by number.
+    through: AtomicUsize,
 }
 
 /// A proxy; gone when dropped.
@@ -118,6 +75,8 @@ impl Proxy {
             passages: Mutex::default(),
             latest: Mutex::default(),
             next_source: AtomicUsize::new(0),
+            turns: AtomicUsize::new(0),
+            through: AtomicUsize::new(0),
         });
         runtime.spawn(serve(listener, Arc::clone(&shared)));
         Self { port, shared, runtime: Some(runtime) }
@@ -151,41 +110,16 @@ impl Proxy {
         self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Connections so far, those repeated included.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        let counts = &self.shared.counts;
-        counts.connections.load(Ordering::SeqCst) + counts.replays.load(Ordering::SeqCst)
-    }
-
-    /// Connections so far that met a fault.
-    #[must_use]
-    pub fn faults(&self) -> usize {
-        let Counts { refused, fins, resets, stalls, .. } = &self.shared.counts;
-        [refused, fins, resets, stalls].iter().map(|count| count.load(Ordering::SeqCst)).sum()
-    }
-
     /// Connections so far that were repeated.
     #[must_use]
     pub fn replays(&self) -> usize {
         self.shared.counts.replays.load(Ordering::SeqCst)
     }
 
-    /// What it did, in one line.
+    /// What it did.
     #[must_use]
-    pub fn told(&self) -> String {
-        let Counts { connections, refused, fins, resets, stalls, shaped, replays } = &self.shared.counts;
-        let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
-        format!(
-            "{} connections: {} refused, {} cut by FIN, {} by RST, {} stalled, {} delayed, split or joined, {} repeated",
-            count(connections),
-            count(refused),
-            count(fins),
-            count(resets),
-            count(stalls),
-            count(shaped),
-            count(replays)
-        )
+    pub fn happened(&self) -> Happened {
+        self.shared.counts.read()
     }
 }
 
@@ -204,10 +138,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        shared.counts.connections.fetch_add(1, Ordering::SeqCst);
+        let number = 1 + shared.counts.connections.fetch_add(1, Ordering::SeqCst);
         let random = Random::new(seeds.number());
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move { carry(client, from, &shared, random).await });
+        tokio::spawn(async move { carry(client, from, number, &shared, random).await });
     }
 }
 
@@ -228,48 +162,20 @@ impl Shared {
         Some(stream)
     }
 
+    fn fate(&self, random: &mut Random) -> (Fault, Pace) {
+        if self.calm.load(Ordering::SeqCst) || !random.percent(self.weather.faulty) {
+            return (Fault::None, Pace::PLAIN);
+        }
+        let (fault, pace) = fate(self.turns.fetch_add(1, Ordering::SeqCst), random);
+        if pace.is_shaped() {
+            self.counts.shaped.fetch_add(1, Ordering::SeqCst);
+        }
+        (fault, pace)
+    }
+
     fn enter(&self, end: SocketAddr, passage: &Arc<Passage>) {
         self.passages.lock().unwrap_or_else(PoisonError::into_inner).insert(end, Arc::clone(passage));
     }
-}
-
-fn fate(shared: &Shared, random: &mut Random) -> (Fault, Pace) {
-    let plain = Pace { piece: usize::MAX, delay: Duration::ZERO, join: Duration::ZERO };
-    if shared.calm.load(Ordering::SeqCst) || !random.percent(shared.weather.faulty) {
-        return (Fault::None, plain);
-    }
-    let direction = if random.percent(50) { Direction::Up } else { Direction::Down };
-    // Most answers of a dialogue are within the first few hundred octets, most mail within some thousand.
-    let after = match direction {
-        Direction::Up if random.percent(30) => random.below(300),
-        Direction::Up => random.below(40_000),
-        Direction::Down => random.below(900),
-    };
-    let reset = random.percent(50);
-    let millis = |random: &mut Random, below| Duration::from_millis(random.below(below));
-    let fault = match random.below(100) {
-        0..5 => Fault::Refuse,
-        5..60 => Fault::Cut { direction, after, reset },
-        60..75 => {
-            let reset = random.percent(60).then_some(reset);
-            Fault::Stall { direction, after, pause: millis(random, 2500), reset }
-        }
-        _ => Fault::None,
-    };
-    let pace = match random.below(4) {
-        0 => Pace { piece: 1 + usize::try_from(random.below(7)).expect("below 7"), ..plain },
-        1 => Pace {
-            piece: 1 + usize::try_from(random.below(600)).expect("below 600"),
-            delay: millis(random, 8),
-            ..plain
-        },
-        2 => Pace { delay: millis(random, 60), join: millis(random, 60), ..plain },
-        _ => plain,
-    };
-    if pace.piece != usize::MAX || !pace.join.is_zero() {
-        shared.counts.shaped.fetch_add(1, Ordering::SeqCst);
-    }
-    (fault, pace)
 }
 
 /// Why a connection ends before its time: by RST, or by FIN.
@@ -277,8 +183,14 @@ struct Cut {
     reset: bool,
 }
 
-async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mut random: Random) {
-    let (fault, pace) = fate(shared, &mut random);
+async fn carry(
+    mut client: TcpStream,
+    from: SocketAddr,
+    number: usize,
+    shared: &Arc<Shared>,
+    mut random: Random,
+) {
+    let (fault, pace) = shared.fate(&mut random);
     let passage = Passage::new(false);
     shared.enter(from, &passage);
     *shared.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&passage));
@@ -291,12 +203,14 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
         return;
     };
     let _ = client.set_nodelay(true);
-    let repeats = !shared.calm.load(Ordering::SeqCst) && random.percent(shared.weather.replayed);
+    let repeats = !shared.calm.load(Ordering::SeqCst)
+        && shared.weather.replayed > 0
+        && number.is_multiple_of(usize::try_from(100 / shared.weather.replayed).unwrap_or(1));
     let memory = Mutex::new(Vec::new());
     let end = {
         let (client_in, client_out) = client.split();
         let (server_in, server_out) = server.split();
-        let up = Pump { direction: Direction::Up, fault, pace, passage: &passage, shared };
+        let up = Pump { number, direction: Direction::Up, fault, pace, passage: &passage, shared };
         let down = Pump { direction: Direction::Down, ..up };
         let keep = repeats.then_some(&memory);
         tokio::try_join!(
@@ -304,9 +218,12 @@ async fn carry(mut client: TcpStream, from: SocketAddr, shared: &Arc<Shared>, mu
             down.run(server_in, client_out, Random::new(random.number()), None)
         )
     };
-    if let Err(Cut { reset }) = end {
-        passage.cut(reset);
-        finish(client, server, reset).await;
+    match end {
+        Ok(_) => drop(shared.through.fetch_max(number, Ordering::SeqCst)),
+        Err(Cut { reset }) => {
+            passage.cut(reset);
+            finish(client, server, reset).await;
+        }
     }
     let memory = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !memory.is_empty() {
@@ -348,6 +265,7 @@ async fn replay(shared: &Shared, pieces: Vec<Vec<u8>>) {
 
 #[derive(Clone, Copy)]
 struct Pump<'a> {
+    number: usize,
     direction: Direction,
     fault: Fault,
     pace: Pace,
@@ -411,7 +329,9 @@ impl Pump<'_> {
         let counts = &self.shared.counts;
         let done = self.passage.passed(self.direction);
         let (direction, after) = match self.fault {
-            Fault::Cut { direction, after, .. } | Fault::Stall { direction, after, .. } => (direction, after),
+            Fault::Cut { direction, after, .. }
+            | Fault::Stall { direction, after, .. }
+            | Fault::Behind { direction, after } => (direction, after),
             Fault::None | Fault::Refuse => return self.write(piece, to).await,
         };
         let length = piece.len() as u64;
@@ -433,9 +353,23 @@ impl Pump<'_> {
                     return Err(Cut { reset });
                 }
             }
+            Fault::Behind { .. } => self.let_others_pass().await,
             Fault::None | Fault::Refuse => {}
         }
         self.write(behind, to).await
+    }
+
+    /// Waits until a connection that came later went through.
+    async fn let_others_pass(&self) {
+        self.shared.counts.held_back.fetch_add(1, Ordering::SeqCst);
+        let end = Instant::now() + HELD_BACK;
+        while Instant::now() < end {
+            if self.shared.through.load(Ordering::SeqCst) > self.number {
+                self.shared.counts.overtaken.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn write(&self, octets: &[u8], to: &mut WriteHalf<'_>) -> Result<(), Cut> {

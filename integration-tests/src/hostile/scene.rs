@@ -1,5 +1,6 @@
 //! A daemon with everybody around it, a bad network between all of them, and the books of what was sent.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::said::{Said, entries, lines_about};
 use super::{
-    Account, Attempt, Circumstances, Collector, Ledger, Letterbox, Manner, Proxy, Random, Sender, Weather,
-    request,
+    Account, Attempt, By, Circumstances, Collector, Happened, Ledger, Letterbox, Manner, Proxy, Random,
+    Sender, Weather, request,
 };
 use crate::{Agent, DaemonOptions, Provider, binary, eventually};
 
@@ -17,6 +18,8 @@ use crate::{Agent, DaemonOptions, Provider, binary, eventually};
 const SUSPECTS: usize = 5;
 /// Attempts in bad weather; what is left is sent when it is calm again.
 const ATTEMPTS: u32 = 6;
+/// For what did not happen in the time that was given.
+const AT_LAST: Duration = Duration::from_secs(180);
 /// Before the next attempt, times the number of attempts so far.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// Copies that arrived may be fewer than entries acknowledged by so many; then senders wait for the queues, which a bad
@@ -69,6 +72,49 @@ pub struct Scene {
     taken: AtomicUsize,
     requests: AtomicUsize,
     collections: AtomicUsize,
+    agent_collections: AtomicUsize,
+    late: AtomicBool,
+}
+
+/// The ways on which mail came to its customers, in copies, and how often they were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paths {
+    /// By a connection of the server's that ETRN asked for.
+    pub requested: usize,
+    /// By one of its own accord.
+    pub pushed: usize,
+    /// By ATRN.
+    pub atrn: usize,
+    /// By the agent.
+    pub agent: usize,
+    /// Answers to ETRN.
+    pub requests: usize,
+    /// ATRN that was answered by 250.
+    pub collections: usize,
+    /// The agent's collections that brought something.
+    pub agent_collections: usize,
+}
+
+impl Paths {
+    /// Whether each was taken.
+    #[must_use]
+    pub fn have_each(&self) -> bool {
+        let Self { requested, pushed, atrn, agent, requests, collections, agent_collections } = *self;
+        [requested, pushed, atrn, agent, requests, collections, agent_collections]
+            .iter()
+            .all(|count| *count > 0)
+    }
+}
+
+impl fmt::Display for Paths {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requested, pushed, atrn, agent, requests, collections, agent_collections } = self;
+        write!(
+            out,
+            "{requests} answers to ETRN, {collections} collections by ATRN, {agent_collections} by the agent; copies \
+             arrived: {requested} asked for by ETRN, {pushed} pushed, {atrn} by ATRN, {agent} by the agent"
+        )
+    }
 }
 
 impl Scene {
@@ -92,13 +138,13 @@ impl Scene {
         let mut proxy = |port, target, replayed| {
             Arc::new(Proxy::start(port, target, Weather { seed: seeds.number(), replayed, ..weather }))
         };
-        let mut primary = |port| {
+        let mut primary = |port, by| {
             let slot = Arc::new(Mutex::new(None));
-            let proxy = proxy(port, letterbox.open(Arc::clone(&slot)), weather.replayed);
+            let proxy = proxy(port, letterbox.open(by, Arc::clone(&slot)), weather.replayed);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&proxy));
             proxy
         };
-        let primaries = vec![primary(ports.org), primary(ports.com)];
+        let primaries = vec![primary(ports.org, By::Request), primary(ports.com, By::Push)];
         let intake = proxy(0, ports.smtp, weather.replayed);
         // A customer's dialogue that is said again would be one more customer.
         let (calls, agent_calls) = (proxy(0, provider.odmr(), 0), proxy(0, provider.odmr(), 0));
@@ -124,6 +170,8 @@ impl Scene {
             taken: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             collections: AtomicUsize::new(0),
+            agent_collections: AtomicUsize::new(0),
+            late: AtomicBool::new(false),
         }
     }
 
@@ -157,11 +205,41 @@ impl Scene {
         }
     }
 
-    /// Connections through the network so far, and those of them that met a fault.
+    /// What happened to all connections so far.
     #[must_use]
-    pub fn connections(&self) -> (usize, usize) {
-        self.proxies()
-            .fold((0, 0), |(all, bad), (_, proxy)| (all + proxy.connections(), bad + proxy.faults()))
+    pub fn happened(&self) -> Happened {
+        self.proxies().fold(Happened::default(), |all, (_, proxy)| all.and(proxy.happened()))
+    }
+
+    /// How mail came to its customers so far.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        let by = |by| self.letterbox.count_by(by);
+        Paths {
+            requested: by(By::Request),
+            pushed: by(By::Push),
+            atrn: by(By::Atrn),
+            agent: by(By::Agent),
+            requests: self.requests.load(Ordering::SeqCst),
+            collections: self.collections.load(Ordering::SeqCst),
+            agent_collections: self.agent_collections.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Whether it is time to leave the queue to others who collect: mail came in this way, and the time is over.
+    fn makes_room(&self, by: By) -> bool {
+        self.late.load(Ordering::SeqCst) && self.letterbox.count_by(by) > 0
+    }
+
+    /// Lets it go on for `length`, and then for minutes at most until every fault happened and mail came in every way;
+    /// `act` is called again and again.
+    pub fn weather(&self, length: Duration, mut act: impl FnMut()) {
+        let began = Instant::now();
+        let all = || self.happened().has_each() && self.paths().have_each();
+        while began.elapsed() < length || (began.elapsed() < length + AT_LAST && !all()) {
+            self.late.store(began.elapsed() >= length, Ordering::SeqCst);
+            act();
+        }
     }
 
     /// Sends one message after the other.
@@ -228,6 +306,10 @@ impl Scene {
     /// Asks for example.org's mail by ETRN, again and again.
     pub fn ask(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
+            if self.makes_room(By::Request) {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
             if request(self.intake.port(), "ETRN example.org").is_ok_and(|reply| reply.starts_with("25")) {
                 self.requests.fetch_add(1, Ordering::SeqCst);
             }
@@ -239,6 +321,10 @@ impl Scene {
     pub fn collect(&self, stop: &AtomicBool) {
         let collector = Collector { letterbox: &self.letterbox, proxy: &self.calls, password: self.password };
         for number in (0..).take_while(|_| !stop.load(Ordering::SeqCst)) {
+            if self.makes_room(By::Atrn) {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
             if collector.call("example.org", number).is_ok_and(|reply| reply.starts_with("250")) {
                 self.collections.fetch_add(1, Ordering::SeqCst);
             }
@@ -249,7 +335,10 @@ impl Scene {
     /// Collects it by the agent, over TLS.
     pub fn run_agent(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
+            let before = self.letterbox.count_by(By::Agent);
             let _ = self.agent.collect();
+            let brought = self.letterbox.count_by(By::Agent) > before;
+            self.agent_collections.fetch_add(usize::from(brought), Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -308,13 +397,9 @@ impl Scene {
     #[must_use]
     pub fn told(&self) -> String {
         let mut lines: Vec<_> =
-            self.proxies().map(|(name, proxy)| format!("{name}: {}", proxy.told())).collect();
-        lines.push(format!(
-            "{} answers to ETRN, {} collections by ATRN, {} copies arrived",
-            self.requests.load(Ordering::SeqCst),
-            self.collections.load(Ordering::SeqCst),
-            self.letterbox.count()
-        ));
+            self.proxies().map(|(name, proxy)| format!("{name}: {}", proxy.happened())).collect();
+        lines.push(format!("all: {}", self.happened()));
+        lines.push(self.paths().to_string());
         lines.join("\n")
     }
 }
