@@ -116,7 +116,9 @@ fn open(port: u16, shared: &Arc<Shared>) {
     });
     let listener = bound.expect("the primary's port is free");
     listener.set_nonblocking(true).expect("a socket takes that");
-    let moments = if shared.one_in == 0 { u64::MAX } else { 300 + shared.random() % 600 };
+    // The more goes wrong, the sooner nobody listens.
+    let moments =
+        if shared.one_in == 0 { u64::MAX } else { 4 * shared.one_in + shared.random() % (7 * shared.one_in) };
     let mut moment = 0;
     while moment < moments && !shared.stop.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
