@@ -156,7 +156,8 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Brings deleted entries back in the state they had.
     async fn restore(&self, keys: &[EntryKey]) -> Result<u64, StoreError>;
 
-    /// Forgets the retry history of a domain: attempts, next attempts, `not_before`.
+    /// Forgets the retry history of a domain: attempts, next attempts, `not_before`. While a failure is not reported its
+    /// entry keeps how often each recipient was tried: by that it is known which of them failed together.
     async fn reset_retries(&self, domain: &Domain) -> Result<(), StoreError>;
 
     /// Parks, as `expired`, waiting entries of a domain that arrived before `cutoff`, at most `limit`; returns which.

@@ -186,7 +186,10 @@ fn reset(
     for key in &keys {
         let Some(entry) = turn.entry(key)? else { continue };
         entry.attempts = 0;
-        entry.recipients.iter_mut().for_each(|recipient| recipient.attempts = 0);
+        // What failed in one attempt is told of together: while nobody was told, the numbers say what belongs to what.
+        if !entry.is_unreported() {
+            entry.recipients.iter_mut().for_each(|recipient| recipient.attempts = 0);
+        }
         if entry.state().waits() {
             entry.next_attempt = entry.scheduled.then_some(now);
         }

@@ -94,6 +94,45 @@ async fn a_crash_before_the_end_of_the_matter_writes_no_second_notice() {
     assert!(house.entries("example.org").await.is_empty());
 }
 
+// [3461-5.2.6]
+#[tokio::test]
+async fn a_reset_between_a_notice_and_the_end_of_its_matter_writes_no_second_one() {
+    let house = House::new(told()).await;
+    let all = ["a@example.org", "b@example.org", "c@example.org"];
+    let key = house.accept(mail(&all)).await;
+    // Refused in different attempts, which are told of apart; the third is tried again.
+    let failed = |index| (index, Outcome::Failed { reply: Reply::new(550, (5, 1, 1), "no such user") });
+    let reply = Reply::new(450, (4, 2, 1), "not now");
+    let later = |index| (index, Outcome::Deferred { reply: reply.clone(), next_attempt: None });
+    house.settle(&key, vec![failed(0), later(1), later(2)]).await;
+    house.settle(&key, vec![failed(1), later(2)]).await;
+    let to = mailbox("anna@sender.example");
+    let entry = house.store.get(&key).await.unwrap();
+    for (index, group) in (0..).zip(policy::unreported(&entry)) {
+        let [(_, recipient)] = group.recipients[..] else { panic!("one each: {group:?}") };
+        let told =
+            Told { recipient, reply: None, expired: false, remote: None, attempted: None, until: None };
+        let (kind, told) = (Kind::Failed, [told]);
+        let draft = Draft { kind, to: &to, told: &told, recipients: &[index], now: now(), dead: false };
+        draft.post(&house.clerk.post, &house.settings.load(), &entry).await.unwrap();
+    }
+    // Then the lights go out, and the first thing that the operator does is `flush --reset`.
+    let mut house = house.again().await;
+    house.store.reset_retries(&domain("example.org")).await.unwrap();
+    house.refuse(&key, &[2]).await;
+    house.notifier.pass(true).await;
+    let mut named = Vec::new();
+    for notice in house.entries(QUEUE).await {
+        let content = house.content(&notice.key).await;
+        named.push(
+            all.iter().filter(|to| content.contains(&format!("rfc822; {to}"))).copied().collect::<Vec<_>>(),
+        );
+    }
+    named.sort_unstable();
+    assert_eq!(named, [["a@example.org"], ["b@example.org"], ["c@example.org"]]);
+    assert!(house.entries("example.org").await.is_empty());
+}
+
 // [3461-5.2.6] [3461-5.2.2-d]
 #[tokio::test]
 async fn who_wants_to_hear_nothing_hears_nothing() {
