@@ -41,6 +41,7 @@ pub use log::LowWater;
 pub use pauses::Pauses;
 pub use receipt::Receipt;
 pub use stats::{
-    DomainStats, DrainProgress, Health, HoldKind, HoldNote, HoldOrder, IndexHealth, IntakeHealth, LastDrain,
+    DomainStats, DrainProgress, Health, HoldKind, HoldNote, HoldOrder, IndexHealth, InodeRoom, IntakeHealth,
+    LastDrain,
 };
 pub use store::{DrainRequests, QueueStore};

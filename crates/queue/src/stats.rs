@@ -142,6 +142,15 @@ pub enum IndexHealth {
     Failing(String),
 }
 
+/// Inodes of the file system of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InodeRoom {
+    /// Free ones.
+    pub free: u64,
+    /// How many must be free; with fewer intake closes.
+    pub low_water: u64,
+}
+
 /// The condition of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -153,6 +162,8 @@ pub struct Health {
     pub free_bytes: Option<u64>,
     /// Octets below which intake closes.
     pub low_water_bytes: Option<u64>,
+    /// The file system's inodes, where they are counted and watched.
+    pub inodes: Option<InodeRoom>,
     /// Messages held, all domains, all states but delivered.
     pub messages: u64,
     /// Damaged records found since start.

@@ -150,6 +150,7 @@ mod tests {
             index: IndexHealth::Ready,
             free_bytes: Some(1),
             low_water_bytes: None,
+            inodes: None,
             messages: 7,
             damaged: 0,
             clock_doubted: false,

@@ -176,6 +176,7 @@ impl Shared {
             index: state.condition.health(),
             free_bytes: Some(room.free),
             low_water_bytes: Some(room.low_water),
+            inodes: room.inodes,
             messages: state.domains.values().map(|book| book.counts.entries()).sum(),
             damaged,
             clock_doubted,

@@ -15,7 +15,7 @@ use crate::disk::{Disk, RealDisk, store_error};
 use crate::entry::{Destination, NewMessage};
 use crate::error::StoreError;
 use crate::receipt::Receipt;
-use crate::stats::IntakeHealth;
+use crate::stats::{InodeRoom, IntakeHealth};
 
 mod copy;
 mod events;
@@ -172,6 +172,8 @@ pub(crate) struct RoomSeen {
     pub(crate) free: u64,
     /// Octets below which mail is refused.
     pub(crate) low_water: u64,
+    /// Inodes, where they are counted and watched.
+    pub(crate) inodes: Option<InodeRoom>,
 }
 
 /// The log. All methods may be called from any thread; what is said to block reads the disk.

@@ -9,6 +9,7 @@ use super::options::LowWater;
 use super::{RoomSeen, events};
 use crate::disk::{Disk, FileSystemRoom};
 use crate::limits::ROOM_STEP;
+use crate::stats::InodeRoom;
 
 /// Watches the room that is left, at intervals and by octets written, never per message.
 #[derive(Debug)]
@@ -28,12 +29,15 @@ struct Seen {
     at: Option<Instant>,
 }
 
-/// Whether this is too little: octets below which mail is refused, whether octets lack, whether inodes do.
-fn judge(room: FileSystemRoom, mark: LowWater) -> (u64, bool, bool) {
+/// What that is beside its marks, whether octets lack, whether inodes do.
+fn judge(room: FileSystemRoom, mark: LowWater) -> (RoomSeen, bool, bool) {
     let percent = u64::from(mark.percent);
     let low_water = (room.total / 100 * percent).max(mark.octets);
-    let inodes = room.total_inodes > 0 && room.free_inodes < room.total_inodes / 100 * percent;
-    (low_water, room.free < low_water, inodes)
+    let watched = room.total_inodes > 0 && percent > 0;
+    let mark = room.total_inodes / 100 * percent;
+    let inodes = watched.then_some(InodeRoom { free: room.free_inodes, low_water: mark });
+    let few = inodes.is_some_and(|inodes| inodes.free < inodes.low_water);
+    (RoomSeen { free: room.free, low_water, inodes }, room.free < low_water, few)
 }
 
 impl Room {
@@ -84,11 +88,11 @@ impl Room {
         self.written.store(0, Ordering::Relaxed);
         // A file system that cannot be asked is not taken to be full: a write will tell.
         let Ok(room) = self.disk.room(&self.dir) else { return self.is_low() };
-        let (low_water, octets, inodes) = judge(room, self.low_water);
-        seen.room = RoomSeen { free: room.free, low_water };
+        let (now_seen, octets, inodes) = judge(room, self.low_water);
+        seen.room = now_seen;
         let low = octets || inodes;
         match (self.low.swap(low, Ordering::Relaxed), low) {
-            (false, true) => events::room_low(room.free, low_water, inodes),
+            (false, true) => events::room_low(room.free, now_seen.low_water, inodes),
             (true, false) => events::room_back(room.free),
             _ => {}
         }
@@ -103,10 +107,16 @@ mod tests {
     #[test]
     fn the_larger_of_share_and_octets_counts_and_inodes_too() {
         let room = FileSystemRoom { total: 100_000, free: 6_000, total_inodes: 1000, free_inodes: 60 };
-        assert_eq!(judge(room, LowWater { percent: 5, octets: 100 }), (5_000, false, false));
-        assert_eq!(judge(room, LowWater { percent: 5, octets: 7_000 }), (7_000, true, false));
-        assert_eq!(judge(room, LowWater { percent: 7, octets: 0 }), (7_000, true, true));
+        let seen = |low_water, inodes: Option<u64>| {
+            let inodes = inodes.map(|low_water| InodeRoom { free: 60, low_water });
+            RoomSeen { free: 6_000, low_water, inodes }
+        };
+        let judged = |percent, octets| judge(room, LowWater { percent, octets });
+        assert_eq!(judged(5, 100), (seen(5_000, Some(50)), false, false));
+        assert_eq!(judged(5, 7_000), (seen(7_000, Some(50)), true, false));
+        assert_eq!(judged(7, 0), (seen(7_000, Some(70)), true, true));
+        assert_eq!(judged(0, 100), (seen(100, None), false, false), "nobody watches the inodes");
         let uncounted = FileSystemRoom { total_inodes: 0, free_inodes: 0, ..room };
-        assert_eq!(judge(uncounted, LowWater { percent: 5, octets: 0 }), (5_000, false, false));
+        assert_eq!(judge(uncounted, LowWater { percent: 5, octets: 0 }), (seen(5_000, None), false, false));
     }
 }

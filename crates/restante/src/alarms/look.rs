@@ -186,10 +186,20 @@ fn disk(health: &Health) -> Option<Finding> {
     if health.intake == IntakeHealth::LowDisk {
         return Some(Finding::Holds("mail is refused: the disk is too full".to_owned()));
     }
-    let (free, mark) = health.free_bytes.zip(health.low_water_bytes)?;
+    let octets = health.free_bytes.zip(health.low_water_bytes).and_then(|room| near(room, "octets"));
+    let inodes = health.inodes.and_then(|room| near((room.free, room.low_water), "inodes"));
+    // That one of them is back does not say that there is room.
+    match (octets, inodes) {
+        (holds @ Some(Finding::Holds(_)), _) | (_, holds @ Some(Finding::Holds(_))) => holds,
+        (octets, inodes) => octets.or(inodes),
+    }
+}
+
+/// How near what is free is to the mark below which no mail is taken.
+fn near((free, mark): (u64, u64), what: &str) -> Option<Finding> {
     let share = |percent: u64| mark.saturating_mul(percent) / 100;
     if free < share(DISK_LOW) {
-        return Some(Finding::Holds(format!("{free} octets are free; below {mark} mail is refused")));
+        return Some(Finding::Holds(format!("{free} {what} are free; below {mark} mail is refused")));
     }
     (free < share(DISK_SAFE)).then_some(Finding::Between)
 }
@@ -215,10 +225,13 @@ pub(super) fn span(span: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use restante_queue::InodeRoom;
+
     use super::*;
 
     fn health(free: u64, intake: IntakeHealth) -> Health {
         Health {
+            inodes: None,
             intake,
             index: IndexHealth::Ready,
             free_bytes: Some(free),
@@ -248,6 +261,32 @@ mod tests {
         assert!(look(150, IntakeHealth::Open).is_empty(), "it must stay so");
         assert_eq!(look(150, IntakeHealth::Open), [false]);
         assert_eq!(look(1000, IntakeHealth::Failing("EIO".into())), [true]);
+    }
+
+    #[test]
+    fn inodes_that_run_out_are_told_before_mail_is_refused_too() {
+        let mut board = Board::default();
+        let mut minute = 0;
+        let mut look = |octets: u64, inodes: u64| -> Vec<(bool, String)> {
+            minute += 1;
+            let now = UnixMillis(minute * 120_000);
+            let inodes = Some(InodeRoom { free: inodes, low_water: 1000 });
+            let health = Health { inodes, ..health(octets, IntakeHealth::Open) };
+            let changes = judge_store(&mut board, &health, now);
+            changes.into_iter().map(|change| (change.open, change.detail)).collect()
+        };
+        assert_eq!(look(150, 1500), []);
+        assert_eq!(look(150, 1250), []);
+        let told = "1249 inodes are free; below 1000 mail is refused".to_owned();
+        assert_eq!(look(150, 1249), [(true, told)]);
+        // It is one alarm, and open until there is enough of both.
+        for (octets, inodes) in [(124, 1249), (124, 2000), (150, 1499), (149, 1500), (150, 1500)] {
+            assert_eq!(look(octets, inodes), [], "{octets}, {inodes}");
+        }
+        let closed: Vec<_> = look(150, 1500).into_iter().map(|(open, _)| open).collect();
+        assert_eq!(closed, [false]);
+        let told = "124 octets are free; below 100 mail is refused".to_owned();
+        assert_eq!(look(124, 1400), [(true, told)]);
     }
 
     #[test]

@@ -205,6 +205,7 @@ impl QueueStore for FakeStore {
             },
             free_bytes: None,
             low_water_bytes: None,
+            inodes: None,
             messages: 0,
             damaged: 0,
             clock_doubted: false,

@@ -62,6 +62,7 @@ impl Default for FakeStore {
             index: IndexHealth::Ready,
             free_bytes: Some(10_000_000_000),
             low_water_bytes: Some(536_870_912),
+            inodes: None,
             messages: 0,
             damaged: 0,
             clock_doubted: false,
