@@ -1,12 +1,13 @@
-//! Power is lost at every sync of a whole store: log, large files, index, checkpoint and the operator's stops.
+//! Power is lost at the syncs of a whole store: log, large files, index, checkpoint and the operator's stops.
 //!
-//! A child works on a store while everything it does to the disk is written down (`recorder.c`). At every place where a
+//! A child works on a store while everything it does to the disk is written down (`recorder.c`). At the places where a
 //! sync was confirmed, and just before, any part of what was not synced is dropped, and a store is opened on the rest:
 //! what was granted is there, byte for byte; what was settled does not come back; what failed is still to be reported.
 //! The next child goes on from one of these states.
 //!
-//! `RESTANTE_SEEDS=n` looks at so many states (160 if not given), `RESTANTE_SEED=n` begins the chances there. A state in
-//! which something is missing is kept; `RESTANTE_POWER_CASE=dir` looks at it again.
+//! `RESTANTE_SEEDS=n` looks at so many states: 160 if not given, at as many of the 1200 places or so that there are; at each
+//! place from some 2000 states on. `RESTANTE_SEED=n` begins the chances there. A state in which something is missing is
+//! kept; `RESTANTE_POWER_CASE=dir` looks at it again.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +21,7 @@ mod support;
 #[path = "support/witness.rs"]
 mod witness;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use journal::{Deaf, Found, Journal, Loss, Replay, put};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use support::{number, say};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use witness::{DIR, FIRST, Known, TOLERATES};
@@ -48,15 +50,6 @@ fn probe_child() {
 #[test]
 fn child() {
     witness::child();
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// Tells what happens, past the test harness.
-fn say(text: &str) {
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// In memory where there is such a place: only what is written down counts.
@@ -150,13 +143,15 @@ async fn look(found: Found, heard: Arc<Heard>) -> Result<usize, PathBuf> {
 struct Sums {
     states: usize,
     points: usize,
+    /// Of so many that there were.
+    of: usize,
     changes: usize,
     dropped: usize,
     lossy: usize,
     due: usize,
 }
 
-/// Looks at so many states of one recording, at every sync while there are enough of them; one of the states to go on
+/// Looks at so many states of one recording, at each sync if they are as many, else at some all over it; one of the states to go on
 /// with, and what was known there.
 async fn examine(
     replay: &mut Replay,
@@ -170,6 +165,7 @@ async fn examine(
     assert!(points.len() > 60, "the child syncs what it does: {}", points.len());
     let mut looks: Vec<usize> = (0..states).map(|state| points[state * points.len() / states]).collect();
     looks.dedup();
+    sums.of += points.len();
     let each = states.div_ceil(looks.len());
     let next = rng.random_range(looks.len() / 2..looks.len());
     let (mut begun, mut onward) = (JoinSet::new(), None);
@@ -245,14 +241,16 @@ async fn what_was_promised_outlives_the_loss_of_power_at_every_sync() {
         (granted, settled) = (granted + known.granted.len(), settled + known.settled.len());
         all.states += sums.states;
         all.points += sums.points;
+        all.of += sums.of;
         all.changes += sums.changes;
         all.dropped += sums.dropped;
         all.lossy += sums.lossy;
         all.due += sums.due;
         say(&format!(
-            "power lost in {} states at {} syncs, {} of them without something unsynced that was there ({} changes \
-             dropped): {granted} granted, {settled} settled, {} found waiting over all states, 0 lost, 0 come back",
-            all.states, all.points, all.lossy, all.dropped, all.due
+            "power lost in {} states at {} of {} syncs, {} of them without something unsynced that was there ({} \
+             changes dropped): {granted} granted, {settled} settled, {} found waiting over all states, 0 lost, 0 come \
+             back",
+            all.states, all.points, all.of, all.lossy, all.dropped, all.due
         ));
     }
     assert!(all.lossy * 2 > all.states && all.changes > all.points, "the disk forgot something");
@@ -318,7 +316,7 @@ async fn fail_one(kind: u64, after: u64, rng: &mut StdRng, sums: &mut Sums) -> R
 /// Each call of a store's first moments fails once: nobody is promised anything that does not outlive the loss of power
 /// after it. `RESTANTE_CALLS=n` takes the first n of each kind; if it is not given, two of each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_call_fails_no_promise_is_broken() {
+async fn whatever_call_fails_before_the_power_no_promise_is_broken() {
     let seed = number("RESTANTE_SEED").unwrap_or_else(rand::random);
     say(&format!("RESTANTE_SEED={seed}"));
     let (mut rng, all) = (StdRng::seed_from_u64(seed), number("RESTANTE_CALLS"));
@@ -352,7 +350,7 @@ async fn whatever_call_fails_no_promise_is_broken() {
 
 /// The control: a program that leaves out one kind of sync is found out.
 #[tokio::test]
-async fn a_sync_that_is_left_out_is_found_out() {
+async fn a_sync_that_is_left_out_is_found_out_when_power_is_lost() {
     for (what, deaf) in [
         ("a segment's octets", Deaf::FilesIn("data/log")),
         ("a segment's name", Deaf::Path("data/log")),
@@ -376,7 +374,7 @@ async fn a_sync_that_is_left_out_is_found_out() {
 
 /// The index may forget whatever it was given: the log has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_index_that_is_never_synced_costs_nothing() {
+async fn an_index_that_is_never_synced_costs_nothing_when_power_is_lost() {
     let (sums, _) = lives(2, 60, 1, Some(Deaf::FilesIn("data/index"))).await.unwrap_or_else(|case| {
         panic!("look at it again with RESTANTE_POWER_CASE={}", case.display());
     });

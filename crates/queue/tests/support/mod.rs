@@ -9,6 +9,16 @@ use restante_queue::conformance::{ManualClock, Subject};
 use restante_queue::{EmbeddedOptions, EmbeddedStore, Entry, Filter, IndexHealth, OpenError, ProbeCommand};
 use restante_types::DeliveryState;
 
+/// A number from the environment.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Tells what happens, past the test harness, which keeps what a passing test prints.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+}
+
 /// This test program as the probe's child; it must have a test `probe_child` that calls [`probe_child`].
 pub(crate) fn probe() -> ProbeCommand {
     let args = ["--exact", "probe_child", "--test-threads=1"].map(Into::into).into();

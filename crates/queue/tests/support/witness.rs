@@ -27,12 +27,15 @@ const GOES: &str = "goes";
 /// The content of a message is known from its number; every 40th is large enough for a file of its own.
 fn content(number: u32) -> Vec<u8> {
     let length = if number.is_multiple_of(40) { 500_000 } else { number.wrapping_mul(2_654_435_761) >> 19 };
-    let mut octet = number;
-    let line = |octet: &mut u32| {
-        *octet = octet.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (*octet >> 24) as u8
-    };
-    (0..length).map(|_| line(&mut octet)).collect()
+    // Eight octets in one step: it is made for every message again whenever a store is looked at.
+    let mut octets = Vec::with_capacity(length as usize + 8);
+    let mut step = u64::from(number) << 32;
+    while octets.len() < length as usize {
+        step += 1;
+        octets.extend_from_slice(&step.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    }
+    octets.truncate(length as usize);
+    octets
 }
 
 /// If it is there, the child goes on after what fails.

@@ -121,9 +121,12 @@ impl Model {
         log.forget(places);
     }
 
-    /// Compares the log with what was promised.
-    pub(super) fn check(&mut self, log: &Bench) {
+    /// Compares the log with what was promised; how many messages were acknowledged before, and how many of them are
+    /// there: all others are done.
+    pub(super) fn check(&mut self, log: &Bench) -> (usize, usize) {
         let (live, damaged) = log.scan();
+        let acknowledged = self.messages.values().filter(|expected| expected.place.is_some()).count();
+        let mut found = 0;
         assert_eq!(damaged, [], "a loss of power is no damage");
         for (id, (place, message)) in &live {
             let expected = self.messages.get_mut(id).expect("a message that nobody handed in");
@@ -133,6 +136,7 @@ impl Model {
             assert_eq!((message.vouched, message.size), (vouched(number), expected.content.len() as u64));
             if let Some(before) = expected.place {
                 assert_eq!(before, *place);
+                found += 1;
             }
             // What was found is on the disk for good from now on.
             expected.place = Some(*place);
@@ -149,5 +153,6 @@ impl Model {
         }
         // What is gone stays gone, or comes back done: a removal that was not synced may be undone by a loss of power.
         self.messages.retain(|id, expected| expected.place.is_some() || live.contains_key(id));
+        (acknowledged, found)
     }
 }

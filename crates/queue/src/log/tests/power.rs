@@ -2,6 +2,8 @@
 //!
 //! `RESTANTE_SEED=n` runs one seed, `RESTANTE_SEEDS=n` so many.
 
+use std::fmt;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -16,6 +18,42 @@ const FOUND: [u64; 2] = [20_908, 54_196];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Tells what was done, past the test harness, which keeps what a passing test prints.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+}
+
+/// What was found, over all states that were looked at.
+#[derive(Debug, Default)]
+struct Sums {
+    states: u64,
+    /// Messages that had been acknowledged.
+    accepted: usize,
+    /// Of these, there to be read; the others are done.
+    found: usize,
+}
+
+impl Sums {
+    /// Looks at one state.
+    fn look(&mut self, model: &mut Model, log: &Bench) {
+        let (accepted, found) = model.check(log);
+        self.states += 1;
+        self.accepted += accepted;
+        self.found += found;
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, accepted, found } = self;
+        let done = accepted - found;
+        write!(
+            out,
+            "{states} states: {accepted} accepted over all of them, {found} found, {done} done, 0 lost, 0 came back"
+        )
+    }
 }
 
 /// Some work, until it is enough or the power goes.
@@ -34,7 +72,7 @@ fn live(log: &mut Bench, model: &mut Model, sim: &SimDisk, rng: &mut StdRng) {
     }
 }
 
-fn run(seed: u64, mut sim: SimDisk, runtime: &Arc<Runtime>) {
+fn run(seed: u64, mut sim: SimDisk, runtime: &Arc<Runtime>, sums: &mut Sums) {
     let (mut rng, mut model) = (StdRng::seed_from_u64(seed), Model::default());
     for life in 0..4 {
         sim.power_off_at(rng.random_range(1..120));
@@ -53,7 +91,7 @@ fn run(seed: u64, mut sim: SimDisk, runtime: &Arc<Runtime>) {
         let disk: Arc<dyn Disk> = Arc::new(look);
         let log = Bench::open_in(disk, &data_dir(), small(), Arc::clone(runtime))
             .unwrap_or_else(|error| panic!("life {life}, {loss:?}: {error}"));
-        model.check(&log);
+        sums.look(&mut model, &log);
     }
 }
 
@@ -69,10 +107,10 @@ fn a_sync_that_does_nothing_is_found_out() {
         let caught = (0..20).filter(|seed| {
             let sim = SimDisk::default();
             sim.lie(kind);
-            guarded(|| run(*seed, sim, &runtime)).is_err()
+            guarded(|| run(*seed, sim, &runtime, &mut Sums::default())).is_err()
         });
         let caught = caught.count();
-        eprintln!("without {kind:?}: found out by {caught} of 20 seeds");
+        say(&format!("without {kind:?}: found out by {caught} of 20 seeds"));
         assert!(caught >= 5, "{kind:?}: {caught}");
     }
 }
@@ -85,19 +123,22 @@ fn every_receipt_outlives_the_loss_of_power() {
         Some(seed) => vec![seed],
         None => FOUND.into_iter().chain(0..number("RESTANTE_SEEDS").unwrap_or(SEEDS)).collect(),
     };
+    let (count, mut sums) = (seeds.len(), Sums::default());
     for seed in seeds {
-        let result = guarded(|| run(seed, SimDisk::default(), &runtime));
+        let result = guarded(|| run(seed, SimDisk::default(), &runtime, &mut sums));
         if let Err(panic) = result {
             eprintln!("again with RESTANTE_SEED={seed}");
             std::panic::resume_unwind(panic);
         }
     }
+    say(&format!("the log, {count} seeds: {sums}"));
+    assert!(sums.states == 4 * count as u64 && sums.found > count, "mail was taken: {sums}");
 }
 
 /// One group at every operation of its way, with every kind of loss: acknowledged or not, nothing in between.
 #[test]
 fn the_first_group_at_every_single_operation() {
-    let runtime = Arc::new(runtime());
+    let (runtime, mut sums) = (Arc::new(runtime()), Sums::default());
     for off_at in 1..20 {
         for (loss, seed) in Loss::EVERY.into_iter().flat_map(|loss| (0..20).map(move |seed| (loss, seed))) {
             let (sim, mut model) = (SimDisk::default(), Model::default());
@@ -108,9 +149,11 @@ fn the_first_group_at_every_single_operation() {
             }
             let found = sim.after_power_loss(loss, seed);
             let log = Bench::open_in(Arc::new(found), &data_dir(), small(), Arc::clone(&runtime)).unwrap();
-            model.check(&log);
+            sums.look(&mut model, &log);
         }
     }
+    say(&format!("the first group: {sums}"));
+    assert!(sums.accepted > 0, "it comes to an acknowledgement: {sums}");
 }
 
 /// Dead records are joined and their blocks punched, with the power lost at every step of it.
@@ -118,7 +161,7 @@ fn the_first_group_at_every_single_operation() {
 fn giving_room_back_at_every_single_operation() {
     let runtime = Arc::new(runtime());
     let options = LogOptions { segment_size: 32 << 10, sweep_octets: u64::MAX, ..small() };
-    let mut punched = 0;
+    let (mut punched, mut sums) = (0, Sums::default());
     for seed in 0..60 {
         let mut rng = StdRng::seed_from_u64(seed);
         for off_at in 0.. {
@@ -138,13 +181,14 @@ fn giving_room_back_at_every_single_operation() {
             let done = sim.ops() < before + off_at + 1;
             let found = sim.after_power_loss(Loss::EVERY[rng.random_range(0..4)], rng.random());
             let log = Bench::open_in(Arc::new(found), &data_dir(), options.clone(), Arc::clone(&runtime));
-            model.check(&log.unwrap());
+            sums.look(&mut model, &log.unwrap());
             if done {
                 punched += u64::from(sim.punched() > 0);
                 break;
             }
         }
     }
+    say(&format!("giving room back, 60 seeds, {punched} of them with a hole: {sums}"));
     assert!(punched > 30, "the test wants something to be given back: {punched}");
 }
 
@@ -154,6 +198,7 @@ fn mending_at_every_single_operation() {
     let runtime = Arc::new(runtime());
     let open =
         |sim: &SimDisk| Bench::open_in(Arc::new(sim.clone()), &data_dir(), small(), Arc::clone(&runtime));
+    let mut sums = Sums::default();
     for seed in 0..300 {
         let mut rng = StdRng::seed_from_u64(seed);
         let (sim, mut model) = (SimDisk::default(), Model::default());
@@ -168,10 +213,13 @@ fn mending_at_every_single_operation() {
             let again = torn.after_power_loss(Loss::None, 0);
             again.power_off_at(off_at);
             let mended = open(&again).is_ok();
-            model.clone().check(&open(&again.after_power_loss(Loss::Random, rng.random())).unwrap());
+            let found = open(&again.after_power_loss(Loss::Random, rng.random())).unwrap();
+            sums.look(&mut model.clone(), &found);
             if mended {
                 break;
             }
         }
     }
+    say(&format!("mending, 300 seeds: {sums}"));
+    assert!(sums.states > 600 && sums.found > 300, "there was something to mend: {sums}");
 }
