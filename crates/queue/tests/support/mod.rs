@@ -11,7 +11,7 @@ use restante_types::DeliveryState;
 
 /// A number from the environment.
 pub(crate) fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).ok().map(|text| text.parse().expect("it is a number"))
 }
 
 /// Tells what happens, past the test harness, which keeps what a passing test prints.
