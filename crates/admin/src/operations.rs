@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use restante_api::{AlarmView, ExplainQuery, ExplainReport, RouteReport, WhyReport};
-use restante_queue::Started;
+use restante_queue::{EntryKey, Started, StoreError};
 use restante_turn::FlushError;
 use restante_types::{Domain, UnixMillis};
 
@@ -44,6 +44,15 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// Unknown, stopped, or the store cannot now; `TurnDesk::flush` knows.
     fn flush(&self, domain: &Domain) -> Result<Started, FlushError>;
+
+    /// Sends a notice, kept as a dead letter in the queue of the domain it is about, to whom it is for; false where it
+    /// could not be. `None` if it is none: whatever else is released goes back to its queue.
+    ///
+    /// # Errors
+    /// The store's.
+    fn send_kept<'a>(&'a self, _key: &'a EntryKey) -> BoxFuture<'a, Result<Option<bool>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Forgets that a primary was away, so that the next drain goes at full pace; the store forgets its part by itself.
     fn forget_outage(&self, _domain: &Domain) {}

@@ -258,6 +258,12 @@ pub(crate) fn dead_letter(about: &EntryKey, recipients: usize, vouched: Vouched)
     tracing::warn!(event = "dead_letter", %domain, %id, recipients, %vouched);
 }
 
+/// The operator sent a notice that was kept as a dead letter.
+pub(crate) fn kept_notice_sent(kept: &EntryKey, notice: QueueId) {
+    let (domain, id) = (&kept.domain, kept.id);
+    tracing::info!(event = "kept_notice_sent", %domain, %id, %notice);
+}
+
 /// A notice could not be written, and will not be.
 pub(crate) fn notice_failed(kind: &'static str, about: &EntryKey, error: &PostError) {
     let (domain, id) = (&about.domain, about.id);

@@ -134,8 +134,8 @@ pub const WITHHELD_SLACK: Duration = Duration::from_secs(2);
 /// Messages of our own that wait for one destination: a flood of mail that fails, with one sender's domain in all of
 /// it, must not become a flood of notices to that domain. What finds no room becomes a dead letter.
 pub const NOTICES_WAITING: u64 = 1000;
-/// Notices of delay and of success that may not be sent and are kept for the owner: each forged sender makes a queue,
-/// and nobody has a claim to more of them than anybody can look through.
+/// Dead letters of one owner beyond which no notices of delay and of success are added to them: strangers decide how many
+/// there could be, and nobody has a claim to more than anybody can look through.
 pub const DEAD_NOTICES: u64 = 1000;
 /// Lines of the dialogue that is kept of a failed attempt: greeting, EHLO, TLS and the transaction that failed.
 pub const WHY_LINES: usize = 64;

@@ -49,13 +49,15 @@ pub struct NewMessage {
     pub vouched: Vouched,
 }
 
-/// What becomes of a recipient that failed or expired, once somebody saw to it.
+/// What becomes of a recipient that failed or expired, once somebody saw to it; or of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Conclusion {
     /// Its sender was told, or has no claim to be: gone for good.
     Reported,
     /// Its sender may not be told: kept as a dead letter for the domain's owner.
     Dead,
+    /// It is a dead letter, and stands in the queue of whom it is for by now: gone for good.
+    Sent,
 }
 
 /// Where one recipient of an entry stands.

@@ -131,8 +131,8 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Lets single entries go again: held ones, and parked ones (failed, expired, misrouted, dead) back to queued.
     async fn release(&self, keys: &[EntryKey]) -> Result<u64, StoreError>;
 
-    /// Ends the matter of recipients that failed or expired, durably; others are passed over. Returns how many there
-    /// were.
+    /// Ends the matter of recipients that failed or expired ([`Conclusion::Sent`]: that are dead letters), durably;
+    /// others are passed over. Returns how many there were.
     async fn conclude(&self, key: &EntryKey, recipients: &[u16], how: Conclusion) -> Result<u64, StoreError>;
 
     /// Entries of a domain behind `after` with a recipient that failed or expired and was not concluded, at most

@@ -64,9 +64,12 @@ async fn conclusions_survive_the_loss_of_the_index() {
     for _ in 0..4 {
         ids.push(subject.accept(&["a@example.org"]).await);
     }
-    fail(&subject, &ids[..3]).await;
+    let sent = subject.accept(&["a@example.org"]).await;
+    fail(&subject, &[&ids[..3], &[sent]].concat()).await;
     conclude(&subject, ids[0], Conclusion::Reported).await;
     conclude(&subject, ids[1], Conclusion::Dead).await;
+    conclude(&subject, sent, Conclusion::Dead).await;
+    conclude(&subject, sent, Conclusion::Sent).await;
     let expected =
         vec![(ids[1], DeliveryState::Dead), (ids[2], DeliveryState::Failed), (ids[3], DeliveryState::Queued)];
     for (clean, lost) in [(true, false), (false, false), (true, true), (false, true)] {

@@ -23,7 +23,7 @@ pub enum DeliveryState {
     Damaged,
     /// Its domain is no longer configured; waits for the operator.
     Orphaned,
-    /// A notice that may not be sent; kept for the domain's owner.
+    /// Its sender may not be told, or it is a notice that may not be sent; kept for the domain's owner.
     Dead,
     /// Deleted by the operator; restorable for 24 hours.
     Deleted,

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use restante_api::{ApplyReport, ChangeProgress, ChangeRequest, unix_millis};
 use restante_queue::{Entry, EntryKey, Filter, HoldKind, HoldOrder, StoreError};
-use restante_types::{DeliveryState, QueueId, UnixMillis};
+use restante_types::{DeliveryState, QueueId, ReversePath, UnixMillis};
 
 use super::domains::known;
 use super::entries::Shelf;
@@ -212,7 +212,13 @@ async fn entries(
         report.matched += matching.len() as u64;
         report.bytes += matching.iter().map(|entry| entry.size).sum::<u64>();
         if let Some(ledger) = &mut ledger {
-            let keys: Vec<EntryKey> = matching.into_iter().map(|entry| entry.key).collect();
+            let mut keys = Vec::with_capacity(matching.len());
+            for entry in matching {
+                match sent(shared, verb, &entry).await? {
+                    Some(sent) => report.changed += u64::from(sent),
+                    None => keys.push(entry.key),
+                }
+            }
             report.changed += apply(shared, ledger, &keys).await?;
             ledger.counts = ChangeProgress { matched: report.matched, changed: report.changed };
             lines.now(&ledger.counts).await?;
@@ -235,6 +241,12 @@ fn filter_of(verb: Verb, request: ChangeRequest) -> Filter {
         filter.states = vec![DeliveryState::Deleted];
     }
     filter
+}
+
+/// A dead letter from nobody may be a notice that was kept: it does not go to the primary whose mail it is about.
+async fn sent(shared: &Shared, verb: Verb, entry: &Entry) -> Result<Option<bool>, StoreError> {
+    let dead = entry.state == DeliveryState::Dead && entry.envelope.sender == ReversePath::Null;
+    if verb == Verb::Release && dead { shared.operations.send_kept(&entry.key).await } else { Ok(None) }
 }
 
 async fn apply(shared: &Shared, ledger: &Ledger, keys: &[EntryKey]) -> Result<u64, StoreError> {

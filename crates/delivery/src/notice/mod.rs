@@ -11,7 +11,6 @@ mod delayed;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod header;
-mod kept;
 mod letter;
 mod notifier;
 mod original;

@@ -4,16 +4,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use restante_queue::{Destination, NewMessage, QueueStore, StoreError};
+use restante_queue::{
+    Conclusion, Destination, Entry, EntryKey, NewMessage, QueueStore, SealedContent, StoreError,
+};
 use restante_types::{
     Body, ClientFacts, DeliveryState, Domain, Envelope, Mailbox, NOTICES, Notify, QueueId, Recipient,
     ReversePath, UnixMillis, Vouched,
 };
 
-use super::kept::Kept;
 use super::letter::{Letter, Sender};
 use crate::Clock;
-use crate::limits::NOTICES_WAITING;
+use crate::events;
+use crate::limits::{DEAD_NOTICES, NOTICES_WAITING};
 use crate::news::{Nobody, Witness};
 use crate::settings::{DeliverySettings, Mode};
 
@@ -23,8 +25,8 @@ pub enum PostError {
     /// An address literal, or a domain whose name leaves no room for the name of its queue.
     #[error("no mail of ours can go to this address")]
     NoQueue,
-    /// More waits for this destination than [`NOTICES_WAITING`](crate::limits::NOTICES_WAITING), or more is kept that may
-    /// not be sent than [`DEAD_NOTICES`](crate::limits::DEAD_NOTICES).
+    /// More waits for this destination than [`NOTICES_WAITING`](crate::limits::NOTICES_WAITING), or the owner that it would
+    /// be kept for has more dead letters than [`DEAD_NOTICES`](crate::limits::DEAD_NOTICES).
     #[error("too much mail of ours waits for this destination")]
     TooMany,
     /// Not now.
@@ -39,7 +41,6 @@ pub struct PostRoom {
     pub(super) settings: Arc<ArcSwap<DeliverySettings>>,
     pub(super) clock: Clock,
     pub(super) witness: Arc<dyn Witness>,
-    pub(super) kept: Kept,
 }
 
 /// A message of our own, written.
@@ -48,15 +49,15 @@ pub(super) struct Written {
     pub(super) to: Mailbox,
     pub(super) content: Vec<u8>,
     pub(super) body: Body,
-    /// Kept for the domain's owner and not sent.
-    pub(super) dead: bool,
+    /// It is not sent: it is kept among the dead letters of this domain.
+    pub(super) kept_for: Option<Domain>,
 }
 
 impl PostRoom {
     /// For a store and settings.
     #[must_use]
     pub fn new(store: Arc<dyn QueueStore>, settings: Arc<ArcSwap<DeliverySettings>>, clock: Clock) -> Self {
-        Self { store, settings, clock, witness: Arc::new(Nobody), kept: Kept::default() }
+        Self { store, settings, clock, witness: Arc::new(Nobody) }
     }
 
     /// Tells this one of every notice.
@@ -76,7 +77,7 @@ impl PostRoom {
         let name = settings.notices.from_name.as_deref();
         let text = letter.write(Sender { hostname: &settings.hostname, name, id, now });
         let to = letter.to.clone();
-        let written = Written { id, to, content: text.into_bytes(), body: Body::SevenBit, dead: false };
+        let written = Written { id, to, content: text.into_bytes(), body: Body::SevenBit, kept_for: None };
         self.store(&settings, written, now).await?;
         Ok(id)
     }
@@ -89,8 +90,11 @@ impl PostRoom {
         now: UnixMillis,
     ) -> Result<(), PostError> {
         let Way { queue, .. } = way(settings, &written.to).ok_or(PostError::NoQueue)?;
-        let dead = written.dead;
-        if self.is_full(&queue, dead) || dead && !self.may_keep(settings, &queue, now) {
+        let full = match &written.kept_for {
+            Some(owner) => self.has_enough(owner),
+            None => self.is_full(&queue),
+        };
+        if full {
             return Err(PostError::TooMany);
         }
         self.store(settings, written, now).await
@@ -103,46 +107,98 @@ impl PostRoom {
         written: Written,
         now: UnixMillis,
     ) -> Result<(), PostError> {
-        let Written { id, to, content, body, dead } = written;
+        let Written { id, to, content, body, kept_for } = written;
         let Way { queue, pushes } = way(settings, &to).ok_or(PostError::NoQueue)?;
         let mut buffer = self.store.begin_content();
         buffer.append(&content);
         let content = buffer.seal().await?;
-        let first_attempt = pushes.then_some(now);
+        let dead = kept_for.is_some();
+        let domain = kept_for.unwrap_or_else(|| queue.clone());
+        // From the queue of somebody else's mail it never leaves.
+        let first_attempt = (pushes && domain == queue).then_some(now);
         let message = NewMessage {
             id,
             envelope: envelope(to, body),
             client: ourselves(settings),
             arrived: now,
             content,
-            destinations: vec![Destination { domain: queue, recipients: vec![0], first_attempt, dead }],
+            destinations: vec![Destination { domain, recipients: vec![0], first_attempt, dead }],
             vouched: Vouched::Unchecked,
         };
         self.store.accept(message).await?;
         Ok(())
     }
+
+    /// Sends a notice that was kept among the dead letters of the domain it is about: it is stored in the queue of whom it
+    /// is for, and then it is no dead letter any more. A crash between the two leaves it there, and doing it again stores
+    /// nothing twice. `None`: it is no such notice. False: it stays, for nothing can go to that address now, or it cannot
+    /// be read.
+    ///
+    /// # Errors
+    /// The store's; doing it again is harmless.
+    pub async fn send_kept(&self, key: &EntryKey) -> Result<Option<bool>, StoreError> {
+        let entry = match self.store.get(key).await {
+            Ok(entry) => entry,
+            Err(StoreError::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(to) = kept_notice_to(&entry) else { return Ok(None) };
+        let (settings, now) = (self.settings.load_full(), (self.clock)());
+        let Some(Way { queue, pushes }) = way(&settings, to) else { return Ok(Some(false)) };
+        let content = match self.copy(key).await {
+            Ok(content) => content,
+            Err(StoreError::Damaged(_) | StoreError::NotFound) => return Ok(Some(false)),
+            Err(error) => return Err(error),
+        };
+        let first_attempt = pushes.then_some(now);
+        let message = NewMessage {
+            id: key.id.derived(b"sent"),
+            envelope: Envelope::clone(&entry.envelope),
+            client: entry.client,
+            arrived: now,
+            content,
+            destinations: vec![Destination {
+                domain: queue,
+                recipients: vec![0],
+                first_attempt,
+                dead: false,
+            }],
+            vouched: Vouched::Unchecked,
+        };
+        let id = self.store.accept(message).await?.id();
+        self.store.conclude(key, &[0], Conclusion::Sent).await?;
+        events::kept_notice_sent(key, id);
+        Ok(Some(true))
+    }
+
+    async fn copy(&self, key: &EntryKey) -> Result<SealedContent, StoreError> {
+        let mut content = self.store.open_content(key).await?;
+        let mut buffer = self.store.begin_content();
+        while let Some(piece) = content.next().await? {
+            buffer.append(&piece);
+        }
+        buffer.seal().await
+    }
+
+    /// The queue of a domain that we hold is as long as its owner wants it.
+    fn is_full(&self, queue: &Domain) -> bool {
+        queue.notices_to().is_some() && self.store.stats(queue).messages >= NOTICES_WAITING
+    }
+
+    fn has_enough(&self, owner: &Domain) -> bool {
+        let parked = self.store.stats(owner).parked;
+        parked.get(&DeliveryState::Dead).is_some_and(|count| *count >= DEAD_NOTICES)
+    }
 }
 
-impl PostRoom {
-    /// The queue of a domain that we hold is as long as its owner wants it.
-    fn is_full(&self, queue: &Domain, dead: bool) -> bool {
-        let stats = self.store.stats(queue);
-        let kept = stats.parked.get(&DeliveryState::Dead).copied().unwrap_or_default();
-        let count = if dead { kept } else { stats.messages };
-        queue.notices_to().is_some() && count >= NOTICES_WAITING
-    }
-
-    /// Who wrote as whom is anybody's choice, so that what may not be sent must make neither queues without end nor, below
-    /// a domain that we hold, any.
-    fn may_keep(&self, settings: &DeliverySettings, queue: &Domain, now: UnixMillis) -> bool {
-        let is_new = || {
-            let stats = self.store.stats(queue);
-            stats.messages == 0 && stats.parked.values().all(|count| *count == 0)
-        };
-        let configured = settings.domains.find(queue).is_some_and(|(found, _)| found == queue);
-        let made_up = queue.notices_to().is_none() && !configured && is_new();
-        !made_up && self.kept.make_room(&*self.store, now)
-    }
+/// Whom a notice is for that is kept in the queue of the domain it is about. Nothing else that stands there is for somebody
+/// at another domain.
+fn kept_notice_to(entry: &Entry) -> Option<&Mailbox> {
+    let [only] = entry.recipients.as_slice() else { return None };
+    let dead = only.state == DeliveryState::Dead && entry.envelope.sender == ReversePath::Null;
+    let about_mail = entry.key.domain.notices_to().is_none();
+    let elsewhere = only.mailbox.domain().is_some_and(|domain| *domain != entry.key.domain);
+    (dead && about_mail && elsewhere).then_some(&only.mailbox)
 }
 
 /// How mail of our own gets to an address.

@@ -1,7 +1,7 @@
 //! From an entry to its notice, in its queue.
 
 use restante_queue::{Entry, StoreError};
-use restante_types::{Mailbox, QueueId, Ret, UnixMillis};
+use restante_types::{Domain, Mailbox, QueueId, Ret, UnixMillis};
 
 use super::compose::{Report, is_from_next_hop};
 use super::letter::Sender;
@@ -70,10 +70,17 @@ impl Draft<'_> {
         };
         let notice = report.write();
         let (to, content, body) = (self.to.clone(), notice.content, notice.body);
-        room.hand_in(settings, Written { id, to, content, body, dead: self.dead }, self.now).await?;
+        let kept_for = self.dead.then(|| owner(settings, &entry.key.domain));
+        room.hand_in(settings, Written { id, to, content, body, kept_for }, self.now).await?;
         room.witness.notice(self.kind.action(), self.dead);
         Ok(id)
     }
+}
+
+/// Whose dead letters those about mail in this queue are: the configured domain's, so that names below it that strangers
+/// think of get no queue by them.
+fn owner(settings: &DeliverySettings, queue: &Domain) -> Domain {
+    settings.domains.find(queue).map_or_else(|| queue.clone(), |(configured, _)| configured.clone())
 }
 
 /// [3464-2.3.5] No remote MTA where none had a say.

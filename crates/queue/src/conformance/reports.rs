@@ -140,6 +140,15 @@ pub(super) async fn what_is_stored_dead_is_sent_only_when_released(subject: Subj
     let lease = subject.lease("example.org").await;
     assert!(subject.due(&lease, Scope::All).await.is_empty());
     drop(lease);
+    // One that is sent from elsewhere is gone, and its copy may be handed in again for nothing.
+    let other = subject.message(&["a@example.org"], b"Subject: kept\r\n\r\n").await;
+    let mut other = NewMessage { id: id.derived(b"kept"), ..other };
+    other.destinations[0].dead = true;
+    let kept = key("example.org", subject.store.accept(other).await.unwrap().id());
+    assert_eq!(conclude(&subject, &kept, &[0], Conclusion::Sent).await, 1);
+    assert_eq!(conclude(&subject, &kept, &[0], Conclusion::Sent).await, 0);
+    assert!(matches!(subject.store.get(&kept).await, Err(StoreError::NotFound)));
+    assert_eq!(subject.store.stats(&domain("example.org")).parked, [(DeliveryState::Dead, 1)].into());
     assert_eq!(subject.store.release(&[dead]).await.unwrap(), 1);
     let lease = subject.lease("example.org").await;
     assert_eq!(subject.due(&lease, Scope::DueBy(START)).await, [id]);

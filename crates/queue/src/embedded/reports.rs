@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::turn::Turn;
 use crate::entry::{Conclusion, Entry, EntryKey};
 use crate::error::StoreError;
-use crate::index::{EntryValue, read_time_key, unreported_behind};
+use crate::index::{EntryValue, RecipientState, read_time_key, unreported_behind};
 use crate::limits::MAX_PAGE;
 
 impl Shared {
@@ -76,10 +76,14 @@ fn conclude_one(
 
 fn conclude(entry: &mut EntryValue, recipients: &BTreeSet<u16>, how: Conclusion, now: UnixMillis) -> u64 {
     let mut concluded = 0;
-    let open = entry.recipients.iter_mut().filter(|recipient| recipient.state.is_unreported());
-    for recipient in open.filter(|recipient| recipients.contains(&recipient.index)) {
+    let open = |state: RecipientState| match how {
+        Conclusion::Reported | Conclusion::Dead => state.is_unreported(),
+        Conclusion::Sent => state.shown() == DeliveryState::Dead && !state.purged,
+    };
+    let named = entry.recipients.iter_mut().filter(|recipient| recipients.contains(&recipient.index));
+    for recipient in named.filter(|recipient| open(recipient.state)) {
         match how {
-            Conclusion::Reported => recipient.state.purged = true,
+            Conclusion::Reported | Conclusion::Sent => recipient.state.purged = true,
             Conclusion::Dead => recipient.state.state = DeliveryState::Dead,
         }
         concluded += 1;
@@ -97,8 +101,8 @@ fn conclude(entry: &mut EntryValue, recipients: &BTreeSet<u16>, how: Conclusion,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::Standing;
     use crate::index::tests::entry;
-    use crate::index::{RecipientState, Standing};
 
     const NOW: UnixMillis = UnixMillis(7);
 
@@ -126,6 +130,23 @@ mod tests {
         entry.recipients[3].state = RecipientState::new(DeliveryState::Delivered);
         entry.settle_down(NOW);
         assert_eq!((entry.standing(), entry.parked), (Standing::Parked(DeliveryState::Dead), Some(NOW)));
+    }
+
+    #[test]
+    fn only_a_dead_letter_is_sent() {
+        let mut entry = entry(3);
+        let states = [DeliveryState::Dead, DeliveryState::Failed, DeliveryState::Queued];
+        for (recipient, state) in entry.recipients.iter_mut().zip(states) {
+            recipient.state = RecipientState::new(state);
+        }
+        let all = [0, 1, 2].into();
+        assert_eq!(conclude(&mut entry, &[1, 2].into(), Conclusion::Sent, NOW), 0);
+        entry.recipients[0].state.deleted = true;
+        assert_eq!(conclude(&mut entry, &all, Conclusion::Sent, NOW), 0, "it was deleted");
+        entry.recipients[0].state.deleted = false;
+        assert_eq!(conclude(&mut entry, &all, Conclusion::Sent, NOW), 1);
+        assert!(entry.recipients[0].state.is_done());
+        assert_eq!(conclude(&mut entry, &all, Conclusion::Sent, NOW), 0, "once");
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(crate) struct Hold {
 ///
 /// A released domain is no longer stopped, whoever stopped it: the operator, a route that led back to us, a primary that
 /// refused too much, or a domain that left the configuration and came back. Released messages go back to `queued`, also
-/// those that were parked as failed, expired or misrouted, and dead letters: they are sent again.
+/// those that were parked as failed, expired or misrouted, and dead letters: they are sent again. A dead letter that is a
+/// notice of delay or of success goes to whom it is for, the sender of the mail that it is about.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   restante release example.org

@@ -18,7 +18,7 @@ use super::table::{Column, Rows};
 #[command(after_long_help = "Examples:
   restante list --domain example.org --older 3d
   restante list --state failed,expired
-  restante list --state dead
+  restante list --domain example.org --state dead
   restante list --from '<>' --larger 1MB
   restante list --json --reason 'connection refused' | jq -r .id")]
 pub(crate) struct List {

@@ -58,8 +58,9 @@ fn counts(settlements: &[Settlement]) -> [u64; 3] {
 impl QueueStore for CountedStore {
     async fn accept(&self, message: NewMessage) -> Result<Receipt, StoreError> {
         let size = message.content.len();
-        let labels: Vec<String> =
-            message.destinations.iter().map(|destination| self.alarms.label(&destination.domain)).collect();
+        // A notice that is kept is no mail of the domain's.
+        let sent = message.destinations.iter().filter(|destination| !destination.dead);
+        let labels: Vec<String> = sent.map(|destination| self.alarms.label(&destination.domain)).collect();
         let accepted = self.store.accept(message).await;
         match &accepted {
             Ok(_) => labels.into_iter().for_each(|label| self.metrics.accepted(label, size)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use restante_admin::{DomainPolicy, Metrics, Operations};
 use restante_api::{AlarmView, ExplainQuery, ExplainReport, RouteReport, WhyReport};
-use restante_delivery::Returns;
-use restante_queue::Started;
+use restante_delivery::{PostRoom, Returns};
+use restante_queue::{EntryKey, Started, StoreError};
 use restante_server::Server;
 use restante_turn::{FlushError, TurnDesk};
 use restante_types::{Domain, DomainMap};
@@ -63,6 +63,8 @@ pub(super) struct Office {
     pub(super) returns: Returns,
     /// Where mail goes.
     pub(super) ways: Ways,
+    /// Where notices are handed in.
+    pub(super) post_room: PostRoom,
 }
 
 /// An answer that takes some time.
@@ -89,6 +91,10 @@ impl Operations for Office {
 
     fn flush(&self, domain: &Domain) -> Result<Started, FlushError> {
         self.desk.flush(domain)
+    }
+
+    fn send_kept<'a>(&'a self, key: &'a EntryKey) -> Later<'a, Result<Option<bool>, StoreError>> {
+        Box::pin(self.post_room.send_kept(key))
     }
 
     fn forget_outage(&self, domain: &Domain) {

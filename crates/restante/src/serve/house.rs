@@ -93,6 +93,7 @@ impl House {
             alarms: alarms.clone(),
             returns: out.delivery.returns(),
             ways: out.ways(),
+            post_room: out.delivery.post_room(),
         };
         let admin = restante_admin::start(admin_settings(config)?, store.clone(), Arc::new(office)).await?;
         let house = Self {

@@ -14,12 +14,11 @@ use restante_queue::{
     LeaseAnswer, LowWater, NewMessage, Outcome, QueueStore, Settlement,
 };
 use restante_types::{
-    Body, DeliveryState, Domain, DomainMap, Envelope, Mailbox, NOTICES, Notify, Recipient, Reply, Ret,
-    ReversePath, UnixMillis, Vouched,
+    Body, DeliveryState, Domain, DomainMap, Envelope, Mailbox, Notify, Recipient, Reply, Ret, ReversePath,
+    UnixMillis, Vouched,
 };
 use tempfile::TempDir;
 
-use super::kept::Kept;
 use super::{Clerk, Delayed, NoticeSettings, Notifier, PostRoom};
 use crate::Clock;
 use crate::news::Nobody;
@@ -209,6 +208,26 @@ impl House {
         let entry = entries.into_iter().next().unwrap();
         let content = self.content(&entry.key).await;
         (entry, content)
+    }
+
+    /// The one notice that is kept in a queue.
+    async fn kept(&self, queue: &str) -> Entry {
+        let mut dead = self.entries(queue).await;
+        dead.retain(|entry| entry.state == DeliveryState::Dead);
+        assert_eq!(dead.len(), 1, "in {queue}");
+        dead.remove(0)
+    }
+
+    /// The one notice waits in its queue, or is kept for the owner of example.org.
+    async fn queued_or_kept(&self, queue: &str, expected: DeliveryState) {
+        if expected == DeliveryState::Queued {
+            assert_eq!(self.only_notice(queue).await.0.state, expected);
+            let parked = self.store.stats(&domain("example.org")).parked;
+            assert_eq!(parked.get(&DeliveryState::Dead), None);
+        } else {
+            assert_eq!(self.kept("example.org").await.state, expected);
+            assert!(self.entries(queue).await.is_empty(), "nothing leaves");
+        }
     }
 
     async fn states(&self, key: &EntryKey) -> Vec<DeliveryState> {

@@ -1,6 +1,7 @@
 //! Mail that went to a server without DSN.
 
 use super::*;
+use crate::limits::DEAD_NOTICES;
 
 const QUEUE: &str = "sender.example.notices.invalid";
 const SUCCESS: Notify = Notify { success: true, ..Notify::NEVER };
@@ -34,13 +35,14 @@ async fn who_is_not_vouched_for_is_not_told() {
     let recipients = vec![to("a@example.org", Some(SUCCESS))];
     let key = house.accept(Mail { to: recipients, ..mail(&[]) }).await;
     house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
-    let (notice, _) = house.only_notice(QUEUE).await;
-    assert_eq!(notice.state, DeliveryState::Dead);
+    house.queued_or_kept(QUEUE, DeliveryState::Dead).await;
+    let notice = house.kept("example.org").await.key;
+    assert!(house.content(&notice).await.contains("Action: relayed\r\n"));
     let nobody = house
         .accept(Mail { sender: ReversePath::Null, to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) })
         .await;
     house.clerk.relayed(&nobody, &[0], None, "[192.0.2.1]:25").await;
-    assert_eq!(house.entries(QUEUE).await.len(), 1);
+    assert_eq!(house.kept("example.org").await.key, notice, "it alone");
 }
 
 #[tokio::test]
@@ -50,35 +52,32 @@ async fn who_is_told_of_success_is_the_domains_choice() {
         let recipients = vec![to("a@example.org", Some(SUCCESS))];
         let key = house.accept(Mail { to: recipients, vouched, ..mail(&[]) }).await;
         house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
-        assert_eq!(house.only_notice(QUEUE).await.0.state, expected, "{notices:?} {vouched:?}");
-        assert_eq!(house.store.stats(&domain(QUEUE)).messages > 0, expected == DeliveryState::Queued);
+        house.queued_or_kept(QUEUE, expected).await;
     }
 }
 
 #[tokio::test]
-async fn forged_senders_make_no_queues_without_end() {
-    let mut house = House::new(DomainDelivery { notices: Notices::Verified, ..told() }).await;
-    house.clerk.post.kept = Kept::at_most(3);
+async fn forged_senders_make_no_queues_and_no_dead_letters_without_end() {
+    let house = House::new(DomainDelivery { notices: Notices::Verified, ..told() }).await;
     let settings = house.settings.load_full();
     let mut domains = settings.domains.clone();
-    domains.insert(domain("example.com"), true, told());
+    domains.insert(domain("example.com"), true, DomainDelivery { notices: Notices::Verified, ..told() });
     house.settings.store(Arc::new(DeliverySettings { domains, ..(*settings).clone() }));
-    let senders =
-        ["a@one.example", "a@two.example", "a@made-up.example.com", "a@three.example", "a@four.example"];
-    for sender in senders {
-        let sender = ReversePath::Mailbox(sender.parse().unwrap());
-        let key =
-            house.accept(Mail { sender, to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) }).await;
+    let dead = |queue: &str| house.store.stats(&domain(queue)).parked.get(&DeliveryState::Dead).copied();
+    for number in 0..DEAD_NOTICES + 5 {
+        let sender = ReversePath::Mailbox(mailbox(&format!("a@d{number}.example")));
+        // Both names below it: one owner has both.
+        let to = vec![to(&format!("a@n{}.example.com", number % 2), Some(SUCCESS))];
+        let key = house.accept(Mail { sender, to, ..mail(&[]) }).await;
         house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
     }
-    let mut kept = Vec::new();
-    for sender in senders {
-        let host = sender.split_once('@').unwrap().1;
-        let queue = if host.ends_with("example.com") { host.to_owned() } else { format!("{host}.{NOTICES}") };
-        kept.push(house.entries(&queue).await.len());
-    }
-    assert_eq!(kept, [1, 1, 0, 1, 0]);
-    // They are counted anew, and what was let go makes room.
-    let store = &*house.store;
-    assert!(!Kept::at_most(3).make_room(store, now()) && Kept::at_most(4).make_room(store, now()));
+    assert_eq!(dead("example.com"), Some(DEAD_NOTICES));
+    assert_eq!((dead("n0.example.com"), dead("n1.example.com")), (None, None));
+    let queues = house.store.stats_page(None, 10);
+    let names: Vec<&str> = queues.iter().map(|stats| stats.domain.as_str()).collect();
+    assert_eq!(names, ["example.com", "n0.example.com", "n1.example.com"]);
+    // Another owner has room.
+    let key = house.accept(Mail { to: vec![to("a@example.org", Some(SUCCESS))], ..mail(&[]) }).await;
+    house.clerk.relayed(&key, &[0], None, "[192.0.2.1]:25").await;
+    assert_eq!(dead("example.org"), Some(1));
 }
