@@ -37,20 +37,22 @@ pub enum Peer {
     LdnsSignzone,
     /// Exim, unpacked beside the build by `integration-tests/run`: installed, it would put Postfix out
     Exim,
+    /// Rspamd's tool, which reads its configuration; unpacked beside the build too: installed, it would start its daemon
+    Rspamd,
     /// Network namespaces, of iproute2; they need root and a kernel that has them
     Namespaces,
 }
 
-/// Where Exim is unpacked: `target/peers/exim`.
-fn exim() -> PathBuf {
+/// Where a package is unpacked, `target/peers/exim`, and a program of it; without that, the installed one.
+fn unpacked(package: &str, program: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap_or_default();
     while path.pop() {
-        let exim = path.join("peers/exim/usr/sbin/exim4");
-        if exim.exists() {
-            return exim;
+        let beside = path.join("peers").join(package).join(program);
+        if beside.exists() {
+            return beside;
         }
     }
-    PathBuf::from("/usr/sbin/exim4")
+    PathBuf::from("/").join(program)
 }
 
 impl Peer {
@@ -70,13 +72,19 @@ impl Peer {
             Self::LdnsKeygen => "ldns-keygen",
             Self::LdnsSignzone => "ldns-signzone",
             Self::Exim => "exim4",
+            Self::Rspamd => "rspamadm",
             Self::Namespaces => "ip",
         }
     }
 
     fn path(self) -> Option<PathBuf> {
-        if matches!(self, Self::Exim) {
-            return Some(exim()).filter(|path| path.exists());
+        let unpacked = match self {
+            Self::Exim => Some(unpacked("exim", "usr/sbin/exim4")),
+            Self::Rspamd => Some(unpacked("rspamd", "usr/bin/rspamadm")),
+            _ => None,
+        };
+        if unpacked.is_some() {
+            return unpacked.filter(|path| path.exists());
         }
         ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"]
             .iter()

@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Exim, EximOptions, Peer, Sink, binary, connect, eventually, free_port,
-    have, sample,
+    Behaviour, Daemon, DaemonOptions, Exim, EximOptions, Peer, Sink, binary, command, connect, eventually,
+    free_port, have, run_peer, sample,
 };
 use serde_json::Value;
 
@@ -294,6 +294,86 @@ fn postfix_understands_what_it_is_told() {
             .expect("postmap");
         assert_eq!(String::from_utf8_lossy(&found.stdout).trim(), answer, "{address}: {}", said(&found));
     }
+}
+
+/// Rspamd's tool with this file beside what the text says for Greylist and Ratelimit, in a place of its own.
+fn rspamadm(dir: &Path, relay: &str, others: &[(&str, &str)], args: &[&str]) -> Output {
+    let mut rspamadm = command(Peer::Rspamd);
+    let program = Path::new(rspamadm.get_program()).to_owned();
+    let root = program.ancestors().nth(3).expect("it lies in usr/bin").to_owned();
+    let (share, local) = (root.join("usr/share/rspamd"), dir.join("local.d"));
+    std::fs::create_dir_all(&local).expect("a directory");
+    // It would ask the world for its servers.
+    let mut files = vec![("fuzzy_check.conf", "enabled = false;"), ("external_relay.conf", relay)];
+    files.extend(others);
+    for (name, text) in files {
+        std::fs::write(local.join(name), text).expect("a file");
+    }
+    let languages = format!("lang_detection {{ languages = \"{}/languages\"; }}", share.display());
+    std::fs::write(dir.join("rspamd.conf.local"), languages).expect("a file");
+    let places = [
+        ("CONFDIR", root.join("etc/rspamd")),
+        ("LOCAL_CONFDIR", dir.to_owned()),
+        ("SHAREDIR", share.clone()),
+        ("RULESDIR", share.join("rules")),
+        ("LUALIBDIR", share.join("lualib")),
+        ("PLUGINSDIR", share.join("plugins")),
+        ("DBDIR", dir.to_owned()),
+        ("RUNDIR", dir.to_owned()),
+        ("LOGDIR", dir.to_owned()),
+    ];
+    rspamadm.env("LD_LIBRARY_PATH", root.join("usr/lib/rspamd"));
+    rspamadm.args(places.map(|(name, path)| format!("--var={name}={}", path.display())));
+    rspamadm.args(args);
+    // What it says about itself needs none.
+    if args != ["-V"] {
+        rspamadm.arg("-c").arg(root.join("etc/rspamd/rspamd.conf"));
+    }
+    run_peer(&mut rspamadm, Duration::from_secs(120))
+}
+
+#[test]
+fn rspamd_understands_what_it_is_told() {
+    if !have("rspamd_understands_what_it_is_told", &[Peer::Rspamd]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = snippet(&trusting(dir.path()), "rspamd", &[]);
+    let parts: Vec<(&str, &str)> = text
+        .split("# --- /etc/rspamd/local.d/")
+        .skip(1)
+        .map(|part| part.split_once('\n').expect("a name and a text"))
+        .collect();
+    let [("external_relay.conf", relay), others @ ..] = &parts[..] else { panic!("{parts:?}") };
+    assert_eq!(others.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["greylist.conf", "ratelimit.conf"]);
+    // What the text says to do where the program is older than the usual strategy.
+    let older: String =
+        relay.lines().filter(|line| !line.contains("ip_map")).map(|line| format!("{line}\n")).collect();
+    let older = older.replace("#strategy", "strategy").replace("#hostname_map", "hostname_map");
+    let test = |relay: &str| rspamadm(dir.path(), relay, others, &["configtest", "-s"]);
+    let (usual, old) = (test(relay), test(&older));
+    assert!(old.status.success(), "{}", said(&old));
+    if !usual.status.success() {
+        let version = said(&rspamadm(dir.path(), relay, others, &["-V"]));
+        let number = version
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("3.")?.split('.').next()?.parse::<u32>().ok());
+        assert!(number.is_some_and(|number| number < 6), "{version}: {}", said(&usual));
+        assert!(said(&usual).contains("config schema error"), "as the text says: {}", said(&usual));
+    }
+    // It judges: a word that no version knows is found out.
+    assert!(!test(&older.replace("\"hostname_map\"", "\"a_map\"")).status.success());
+    let shown = said(&rspamadm(
+        dir.path(),
+        &older,
+        others,
+        &["configdump", "external_relay", "greylist", "ratelimit"],
+    ));
+    assert_eq!(shown.matches("\"192.0.2.9\"").count(), 2, "{shown}");
+    assert!(
+        shown.contains("\"mx2.example.net\"") && shown.contains("strategy = \"hostname_map\""),
+        "{shown}"
+    );
 }
 
 /// The forged field is not the first one.

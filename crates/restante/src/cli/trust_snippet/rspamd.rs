@@ -7,7 +7,7 @@ pub(super) fn snippet(facts: &Facts) -> String {
     let list = facts.joined(", ", |address| format!("\"{address}\""));
     let mut text = format!(
         "\
-# Rspamd at the primary of {domain}: {hostname} hands over mail that it held. Check with: rspamadm configtest
+# Rspamd at the primary of {domain}: {hostname} hands over mail that it held. Check with: rspamadm configtest -s
 # The primary behind it still has to let {hostname} in: see the text for its mail server.
 
 # --- /etc/rspamd/local.d/external_relay.conf
@@ -17,6 +17,10 @@ rules {{
   RESTANTE {{
     strategy = \"ip_map\";
     ip_map = [{list}];
+    # Rspamd before 3.6 (Debian 12) does not know it (\"config schema error\"): there, these two lines in place of the two
+    # above, and the reverse names of the addresses have to be {hostname}.
+    #strategy = \"hostname_map\";
+    #hostname_map = [\"{hostname}\"];
   }}
 }}
 
