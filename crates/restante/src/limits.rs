@@ -106,3 +106,18 @@ pub(crate) const LETTERS_AT_ONCE: usize = 50;
 
 /// How long to wait when the store took no letter.
 pub(crate) const LETTERS_PAUSE: Duration = Duration::from_secs(60);
+
+/// Octets of the file of a webhook's secret: it is one line.
+pub(crate) const MAX_SECRET: u64 = 4096;
+
+/// Octets of the file of a monitor's token, likewise.
+pub(crate) const MAX_TOKEN: u64 = 4096;
+
+/// Octets of our certificate's file that are read when its date is looked at.
+pub(crate) const MAX_CERTIFICATE: u64 = 1 << 20;
+
+/// Queues looked at in one step, where all are.
+pub(crate) const QUEUES_AT_ONCE: usize = 1_000;
+
+/// Days whose longest pause between two requests is remembered: a week, and today.
+pub(crate) const HABIT_DAYS: u64 = 8;

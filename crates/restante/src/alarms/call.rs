@@ -18,9 +18,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::board::Change;
+use crate::limits::MAX_SECRET;
 
-/// Octets of a secret's file.
-const MAX_SECRET: u64 = 4096;
 /// What stands in front of a secret that is written in base64.
 const ENCODED: &str = "whsec_";
 

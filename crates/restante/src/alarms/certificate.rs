@@ -9,12 +9,10 @@ use restante_types::UnixMillis;
 
 use super::board::Finding;
 use super::look::span;
+use crate::limits::MAX_CERTIFICATE;
 
 /// The alarm opens when less than this is left.
 pub(super) const NOTICE: Duration = Duration::from_secs(14 * 86_400);
-
-/// Octets of a certificate's file that are read.
-const MOST: u64 = 1 << 20;
 
 /// Whether it runs out soon. A file that cannot be read is somebody else's alarm.
 pub(super) fn look(file: &Path, now: UnixMillis) -> Option<Finding> {
@@ -30,7 +28,7 @@ pub(super) fn look(file: &Path, now: UnixMillis) -> Option<Finding> {
 /// When the first certificate of a PEM file ends.
 fn ends(file: &Path) -> io::Result<UnixMillis> {
     let mut text = Vec::new();
-    File::open(file)?.take(MOST).read_to_end(&mut text)?;
+    File::open(file)?.take(MAX_CERTIFICATE).read_to_end(&mut text)?;
     let wrong = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
     for block in x509_parser::pem::Pem::iter_from_buffer(&text) {
         let block = block.map_err(|error| wrong(error.to_string()))?;

@@ -1,9 +1,9 @@
 //! How often each domain's mail is asked for, and when whoever does has fallen silent.
 //!
 //! A domain counts as collected regularly once it was asked for [`REGULAR`] times. Its rhythm is the longest time between
-//! two requests in the last [`DAYS`] days, so that nights and weekends are learned. It is silent when nobody has asked for
-//! three times that, at least for a quarter of an hour, and at most for its `uncollected-alarm`. A domain that is asked for
-//! now and then is silent after its `uncollected-alarm`. One that nobody ever asked for is never silent: its mail that
+//! two requests in the last [`HABIT_DAYS`] days, so that nights and weekends are learned. It is silent when nobody has
+//! asked for three times that, at least for a quarter of an hour, and at most for its `uncollected-alarm`. A domain that is
+//! asked for now and then is silent after its `uncollected-alarm`. One that nobody ever asked for is never silent: its mail that
 //! waits raises `uncollected`. Time in which this server did not run is no silence.
 
 use std::collections::BTreeMap;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use restante_types::{Domain, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::HABIT_DAYS;
+
 /// Requests that make a habit.
 const REGULAR: u32 = 5;
-/// Days whose longest pause is remembered: a week, and today.
-const DAYS: u64 = 8;
 /// Requests that are closer than this are one: a redial, or a list of domains.
 const ONE_CALL: Duration = Duration::from_secs(60);
 /// Nobody is silent sooner.
@@ -49,7 +49,7 @@ impl Habit {
         self.call = now;
         self.calls = (self.calls + 1).min(REGULAR);
         let (today, pause) = (now.0 / DAY, u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        self.pauses.retain(|(day, _)| day + DAYS > today && *day <= today);
+        self.pauses.retain(|(day, _)| day + HABIT_DAYS > today && *day <= today);
         match self.pauses.iter_mut().find(|(day, _)| *day == today) {
             Some((_, longest)) => *longest = pause.max(*longest),
             None => self.pauses.push((today, pause)),

@@ -10,9 +10,7 @@ use super::board::{Board, Change, Finding};
 use super::habits::Habits;
 use super::kind::Kind;
 use super::settings::{Settings, Watched};
-
-/// Queues looked at in one step.
-const PAGE: usize = 1_000;
+use crate::limits::QUEUES_AT_ONCE;
 
 /// [`Kind::RetentionNear`] opens when this part of the retention, in percent, is left.
 const RETENTION_LEFT: u32 = 20;
@@ -74,7 +72,7 @@ impl Seen {
         let mut seen = Self::default();
         let mut after: Option<Domain> = None;
         loop {
-            let page = store.stats_page(after.as_ref(), PAGE);
+            let page = store.stats_page(after.as_ref(), QUEUES_AT_ONCE);
             let Some(last) = page.last() else { return seen };
             after = Some(last.domain.clone());
             for stats in page {

@@ -9,9 +9,7 @@ use restante_admin::{Http, Token};
 
 use super::error::StartError;
 use crate::config::Config;
-
-/// Octets of a token's file.
-const MAX_TOKEN: u64 = 4096;
+use crate::limits::MAX_TOKEN;
 
 /// Where monitors are let in, if anywhere.
 ///

@@ -5,9 +5,7 @@ use restante_types::{Domain, DomainMap};
 
 use super::events;
 use super::settings::Policy;
-
-/// Queues looked at in one step.
-const PAGE: usize = 1_000;
+use crate::limits::QUEUES_AT_ONCE;
 
 /// Why it is stopped, for people.
 const REASON: &str = "the domain is no longer configured";
@@ -20,7 +18,7 @@ pub(super) async fn hold(store: &dyn QueueStore, policies: &DomainMap<Policy>, g
     }
     let mut after: Option<Domain> = None;
     loop {
-        let page = store.stats_page(after.as_ref(), PAGE);
+        let page = store.stats_page(after.as_ref(), QUEUES_AT_ONCE);
         let Some(last) = page.last() else { return };
         after = Some(last.domain.clone());
         // Notices belong to no domain of ours.
