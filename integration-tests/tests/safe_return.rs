@@ -156,6 +156,12 @@ fn events(daemon: &Daemon, event: &str) -> usize {
     daemon.log().lines().filter(|line| line.contains(event)).count()
 }
 
+/// The notices that were written: those that the log tells of, and those that wait for their senders' server.
+fn notices(daemon: &Daemon) -> (usize, usize) {
+    let waiting = daemon.json(&["list", "--domain", "sender.example.notices.invalid"]).len();
+    (events(daemon, "\"event\":\"notice\""), waiting)
+}
+
 /// An outage: nobody listens when example.org is asked for.
 fn outage(daemon: &Daemon) {
     ask(daemon);
@@ -184,7 +190,7 @@ fn a_half_configured_primary_bounces_nothing() {
     ask(&daemon);
     assert!(eventually(LONG, || well.taken.load(Ordering::SeqCst) == 60), "{}", daemon.log());
     assert!(eventually(LONG, || daemon.waiting("example.org") == 0));
-    assert_eq!(events(&daemon, "event=notice "), 0, "nobody was told anything");
+    assert_eq!(notices(&daemon), (0, 0), "nobody was told anything");
     let waiting = well.waiting.lock().expect("no session panics").clone();
     assert_eq!(waiting[0], 1, "after a release one goes alone: {waiting:?}");
     assert!(waiting.iter().any(|waiting| *waiting > 4), "and then more: {waiting:?}");
@@ -193,6 +199,35 @@ fn a_half_configured_primary_bounces_nothing() {
 /// Asking for a domain that its circuit stopped is answered, and starts nothing.
 fn ask_while_stopped(daemon: &Daemon) {
     connect(daemon.ports().smtp).expect("ETRN example.org", "458");
+}
+
+/// Its operator alone says what becomes of it; elsewhere the same refusal is told to its sender meanwhile.
+#[test]
+fn what_is_refused_for_good_and_held_waits_for_its_operator() {
+    let daemon = Daemon::start(&DaemonOptions {
+        defaults: "notices = \"all\"\ncircuit = []".to_owned(),
+        org: "on-5xx = \"hold\"".to_owned(),
+        ..Default::default()
+    });
+    let ports = daemon.ports();
+    let org = Primary::start(ports.org, |number| if number == 0 { Mood::Refuses } else { Mood::Takes });
+    let _com = Primary::start(ports.com, |_| Mood::Refuses);
+    let mut client = connect(ports.smtp);
+    client.expect("EHLO client.example", "250");
+    for to in ["u@example.org", "u@example.com"] {
+        let answer = client.send("a@sender.example", &[to], &sample(1, 600));
+        assert!(answer.starts_with("250"), "{answer}");
+    }
+    client.expect("ETRN example.org", "25");
+    assert!(eventually(LONG, || parked(&daemon, "failed") == 1), "{}", daemon.log());
+    client.expect("ETRN example.com", "25");
+    assert!(eventually(LONG, || notices(&daemon) == (1, 1)), "{}", daemon.log());
+    assert_eq!((parked(&daemon, "failed"), daemon.waiting("example.com")), (1, 0));
+    let released = daemon.admin(&["release", "--domain", "example.org", "--state", "failed"]);
+    assert!(released.status.success(), "{released:?}");
+    client.expect("ETRN example.org", "25");
+    assert!(eventually(LONG, || daemon.waiting("example.org") == 0), "{}", daemon.log());
+    assert_eq!((org.taken.load(Ordering::SeqCst), notices(&daemon)), (1, (1, 1)));
 }
 
 #[test]
