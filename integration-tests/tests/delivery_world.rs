@@ -133,6 +133,11 @@ fn held_mail_goes_by_its_mx_to_postfix() {
     world.etrn("far.held.example");
     assert!(eventually(LIMIT, || postfix.mailbox().len() == sizes.len() + 1), "{}", world.daemon.log());
     assert!(world.route("far.held.example")["hops"].as_array().unwrap().len() >= 2);
+    // XCLIENT is offered to it as well, but this domain does not ask for it: the mail comes from us.
+    let mut all = postfix.mailbox().into_iter().map(|path| text(&path));
+    let far = all.find(|own| own.contains("Delivered-To: b@far.held.example\n")).unwrap();
+    let received = far.lines().find(|line| line.starts_with("Received: ")).unwrap();
+    assert!(received.starts_with("Received: from mx2.example.net (unknown [192.0.2.1]"), "{received}");
 }
 
 #[test]

@@ -175,6 +175,19 @@ fn whose_domain_does_not_want_it_is_told_nothing() {
     assert!(line.starts_with("Received: from mx2.example.net "), "{line}");
 }
 
+/// Who offers the one is not told by the other.
+#[test]
+fn who_offers_xclient_is_not_told_by_xforward() {
+    if !have("who_offers_xclient_is_not_told_by_xforward", &PEERS) {
+        return;
+    }
+    let rules = "forward-client = \"xforward\"";
+    let scene = Scene::start(rules, &["smtpd_authorized_xclient_hosts = 127.0.0.1"]);
+    scene.hand_over(&[(2, "one.client.example")]);
+    let line = received_of(&scene.primary, "one.client.example");
+    assert!(line.starts_with("Received: from mx2.example.net "), "{line}");
+}
+
 /// The administrator sees what was said.
 #[test]
 fn why_shows_the_refusal() {
