@@ -24,6 +24,13 @@ pub(crate) struct Open {
     calm: Option<UnixMillis>,
 }
 
+impl Open {
+    /// Whether its condition is gone, and it only has to stay so.
+    pub(crate) const fn is_ending(&self) -> bool {
+        self.calm.is_some()
+    }
+}
+
 /// An alarm opened or closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -87,6 +94,13 @@ impl Board {
         Some(Change { key, at: now, since: now, detail, open: true })
     }
 
+    /// Keeps an alarm as it is on another board. Returns whether it was not here before.
+    pub(crate) fn note(&mut self, key: Key, open: Open) -> bool {
+        let is_new = !self.open.contains_key(&key);
+        self.open.entry(key).or_insert(open);
+        is_new
+    }
+
     /// The condition is gone. A change once it has been for long enough.
     pub(crate) fn calm(&mut self, key: &Key, now: UnixMillis) -> Option<Change> {
         let open = self.open.get_mut(key)?;
@@ -120,6 +134,11 @@ impl Board {
 
     /// Forgets, without a change, what is about domains that are no longer configured.
     pub(crate) fn keep(&mut self, is_configured: impl Fn(&Domain) -> bool) {
-        self.open.retain(|(_, domain), _| domain.as_ref().is_none_or(&is_configured));
+        self.retain(|(_, domain)| domain.as_ref().is_none_or(&is_configured));
+    }
+
+    /// Forgets, without a change, all others.
+    pub(crate) fn retain(&mut self, which: impl Fn(&Key) -> bool) {
+        self.open.retain(|key, _| which(key));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use restante_api::timestamp;
 use restante_delivery::Letter;
 use restante_types::{Mailbox, UnixMillis};
 
@@ -26,15 +27,19 @@ pub(super) struct Due {
 }
 
 /// The letters that are due now. What somebody was told last is compared with how things stand, so a letter that could
-/// not be sent is due again, and what came and went within the hour is told once.
+/// not be sent is due again, and what came and went within the hour is told once. Where it could not be sent before its
+/// alarm closed, one letter tells both.
 pub(super) fn due(memory: &mut Memory, settings: &Settings, now: UnixMillis) -> Vec<Due> {
     forget_quiet_ends(memory, now);
+    memory.untold.retain(|key| settings.mail && addressee(key, settings).is_some());
     if !settings.mail {
         return Vec::new();
     }
     let rested = |key: &Key| memory.mailed.get(key).is_none_or(|mailed| is_old(*mailed, now));
     let told = |key: &Key| memory.mailed.get(key).is_some_and(|mailed| mailed.open);
-    let open = memory.board.open().filter(|(key, _)| !told(key) && rested(key));
+    // What is nearly over is told as a whole when it is.
+    let ending = |key: &Key, open: &Open| open.is_ending() && memory.untold.get(key).is_some();
+    let open = memory.board.open().filter(|(key, open)| !told(key) && rested(key) && !ending(key, open));
     let begun = open.filter_map(|(key, open)| {
         let to = addressee(key, settings)?;
         Some(Due { key: key.clone(), open: true, letter: begins(key, open, to, settings, now) })
@@ -47,7 +52,23 @@ pub(super) fn due(memory: &mut Memory, settings: &Settings, now: UnixMillis) -> 
         let to = addressee(key, settings)?;
         Some(Due { key: key.clone(), open: false, letter: ends(key, to, settings)? })
     });
-    begun.chain(ended).collect()
+    let missed = memory.untold.open().filter(|(key, _)| memory.board.get(key).is_none());
+    let missed = missed.filter_map(|(key, was)| {
+        let to = addressee(key, settings)?;
+        Some(Due { key: key.clone(), open: false, letter: missed_letter(key, was, to, settings) })
+    });
+    begun.chain(ended).chain(missed).collect()
+}
+
+/// Remembers of which alarms these could not tell, until somebody is told. Returns whether any is new. That mail waited
+/// is no news behind its end.
+pub(super) fn remember(memory: &mut Memory, due: &[Due]) -> bool {
+    let mut is_new = false;
+    for one in due.iter().filter(|one| one.open && one.key.0.is_warning()) {
+        let open = memory.board.get(&one.key).cloned();
+        is_new |= open.is_some_and(|open| memory.untold.note(one.key.clone(), open));
+    }
+    is_new
 }
 
 /// Whether another may follow; so after a clock that went back.
@@ -65,9 +86,10 @@ fn forget_quiet_ends(memory: &mut Memory, now: UnixMillis) {
     });
 }
 
-/// What a sent letter leaves to remember.
-pub(super) const fn sent(open: bool, now: UnixMillis) -> Mailed {
-    Mailed { at: now, open }
+/// A letter was sent.
+pub(super) fn sent(memory: &mut Memory, key: Key, open: bool, now: UnixMillis) {
+    memory.untold.retain(|other| *other != key);
+    memory.mailed.insert(key, Mailed { at: now, open });
 }
 
 /// Who is told: the owner of the domain, or whoever is told of the server.
@@ -109,6 +131,21 @@ fn ends(key: &Key, to: Mailbox, settings: &Settings) -> Option<Letter> {
     };
     let text = format!("{what}.\n\n-- \nrestante on {hostname}, event {name}\n");
     Some(Letter { to, subject: format!("[{hostname}] {name}: {subject}"), text })
+}
+
+/// It began and ended, and nobody could be told in between.
+fn missed_letter(key: &Key, was: &Open, to: Mailbox, settings: &Settings) -> Letter {
+    let (kind, subject, hostname) = (key.0, subject_of(key), &settings.hostname);
+    let name = kind.end_name().map_or_else(|| format!("{} (over)", kind.name()), str::to_owned);
+    let text = format!(
+        "This is over. While it lasted it could not be told, for no mail could be stored:\n\n    {what}, from \
+         {since} on.\n    {detail}\n\n-- \nrestante on {hostname}, event {event}\n",
+        what = meaning(kind, &subject),
+        since = timestamp(was.since),
+        detail = was.detail,
+        event = kind.end_name().unwrap_or(kind.name()),
+    );
+    Letter { to, subject: format!("[{hostname}] {name}: {subject}"), text }
 }
 
 fn meaning(kind: Kind, subject: &str) -> String {

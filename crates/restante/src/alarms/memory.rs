@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) calls: VecDeque<Call>,
     /// Who was told what by mail.
     pub(super) mailed: BTreeMap<Key, Mailed>,
+    /// Alarms of which somebody could not be told by mail yet, as they began.
+    pub(super) untold: Board,
     /// How often each domain is asked for.
     pub(super) habits: Habits,
 }
@@ -52,6 +54,8 @@ struct Written {
     open: Vec<Open>,
     calls: VecDeque<Call>,
     mailed: Vec<WrittenMail>,
+    #[serde(default)]
+    untold: Vec<Open>,
     habits: Habits,
 }
 
@@ -86,6 +90,7 @@ impl Memory {
             mailed: mailed
                 .map(|one| ((one.kind, one.domain), Mailed { at: one.at, open: one.open }))
                 .collect(),
+            untold: Board::restored(written.untold),
             habits: written.habits,
         })
     }
@@ -103,6 +108,7 @@ impl Memory {
             open: self.board.written(),
             calls: self.calls.clone(),
             mailed: mailed.collect(),
+            untold: self.untold.written(),
             habits: self.habits.clone(),
         };
         serde_json::to_string(&written).expect("our own types are JSON")
@@ -118,6 +124,7 @@ impl Memory {
     pub(super) fn keep(&mut self, settings: &Settings) {
         let is_configured = |domain: &Domain| settings.is_configured(domain);
         self.board.keep(is_configured);
+        self.untold.keep(is_configured);
         self.habits.keep(is_configured);
         self.mailed.retain(|(_, domain), _| domain.as_ref().is_none_or(is_configured));
         if settings.webhook.is_none() {

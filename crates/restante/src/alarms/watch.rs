@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::board::{Board, Change, Finding};
 use super::call::Call;
 use super::kind::Kind;
+use super::letters::Due;
 use super::look::{Seen, judge_store};
 use super::{Alarms, Attached, certificate, events, letters, lock, memory};
 use crate::limits::{
@@ -185,13 +186,14 @@ impl Alarms {
 
     /// Posts what is due. A store that takes none now is asked again in a while.
     pub(super) async fn write_letters(&self, attached: &Attached, last: &mut Last, now: UnixMillis) {
-        if last.refused.is_some_and(|refused| !is_due(Some(refused), now, LETTERS_PAUSE)) {
-            return;
-        }
         let settings = self.0.settings.load_full();
         let due = letters::due(&mut lock(&self.0.memory), &settings, now);
+        if last.refused.is_some_and(|refused| !is_due(Some(refused), now, LETTERS_PAUSE)) {
+            self.remember(&due);
+            return;
+        }
         let mut sent = false;
-        for one in due.into_iter().take(LETTERS_AT_ONCE) {
+        for (index, one) in due.iter().take(LETTERS_AT_ONCE).enumerate() {
             let (name, to) = (one.key.0.name(), &one.letter.to);
             match attached.post.post(&one.letter).await {
                 Ok(id) => events::mailed(to, name, id),
@@ -199,17 +201,24 @@ impl Alarms {
                     events::not_mailed(to, name, &error);
                     if matches!(error, PostError::Store(_)) {
                         last.refused = Some(now);
+                        self.remember(&due[index..]);
                         break;
                     }
                     // To this address nothing can go; it counts as told.
                 }
             }
             sent = true;
-            lock(&self.0.memory).mailed.insert(one.key, letters::sent(one.open, now));
+            letters::sent(&mut lock(&self.0.memory), one.key.clone(), one.open, now);
         }
         if sent {
             self.saved().await;
         }
+    }
+
+    /// The store takes no letter now; what these would tell is told later, even if it is over by then.
+    fn remember(&self, due: &[Due]) {
+        let is_new = letters::remember(&mut lock(&self.0.memory), due);
+        self.0.unsaved.fetch_or(is_new, Ordering::Relaxed);
     }
 }
 

@@ -17,7 +17,7 @@ fn sent(world: &World) -> Vec<String> {
     let memory = &mut lock(&world.alarms.0.memory);
     let due = letters::due(memory, &settings, world.now());
     let subjects = due.into_iter().map(|one| {
-        memory.mailed.insert(one.key, letters::sent(one.open, world.now()));
+        letters::sent(memory, one.key, one.open, world.now());
         assert_eq!(one.letter.to.to_string(), "owner@elsewhere.example");
         one.letter.subject
     });
@@ -70,6 +70,66 @@ async fn a_letter_that_the_store_did_not_take_goes_later() {
     let last = &mut Default::default();
     world.alarms.write_letters(&world.attached, last, world.now()).await;
     assert_eq!(sent(&world), [DOWN]);
+}
+
+/// More than any disk has: no mail is taken.
+const FULL: LowWater = LowWater { percent: 0, octets: 1 << 60 };
+const ROOMY: LowWater = LowWater { percent: 0, octets: 0 };
+
+/// Writes the letters that are due. Returns how many wait in all.
+async fn written(world: &World, last: &mut super::super::watch::Last) -> u64 {
+    world.alarms.write_letters(&world.attached, last, world.now()).await;
+    world.attached.store.stats(&name("elsewhere.example").notice_queue().unwrap()).messages
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_in_one_letter_when_it_is_over_and_none_could_go_before() {
+    let mut world = World::new(settings()).await;
+    let last = &mut Default::default();
+    world.attach("full", FULL).await;
+    world.look().await;
+    assert_eq!((written(&world, last).await, world.open()), (0, vec!["disk-low".to_owned()]));
+    world.alarms.saved().await;
+    world.restart(settings());
+    world.attach("roomy", ROOMY).await;
+    let last = &mut Default::default();
+    world.wait(3 * HOUR);
+    world.look().await;
+    assert_eq!(written(&world, last).await, 0, "it is nearly over");
+    world.wait(MINUTE);
+    world.look().await;
+    assert!(world.open().is_empty());
+    let settings = world.alarms.0.settings.load_full();
+    let due = letters::due(&mut lock(&world.alarms.0.memory), &settings, world.now());
+    let [one] = &due[..] else { panic!("{due:?}") };
+    assert_eq!(one.letter.subject, "[mx2.example.net] disk-ok: this server");
+    for words in ["This is over", "nearly full, from 2026-01-31T12:00:00Z on", "mail is refused"] {
+        assert!(one.letter.text.contains(words), "{}", one.letter.text);
+    }
+    assert_eq!(written(&world, last).await, 1);
+    world.wait(3 * HOUR);
+    assert_eq!(written(&world, last).await, 1, "once");
+}
+
+#[tokio::test]
+async fn a_disk_that_still_lacks_room_is_told_as_soon_as_a_letter_can_go() {
+    let mut world = World::new(settings()).await;
+    let last = &mut Default::default();
+    world.attach("full", FULL).await;
+    world.look().await;
+    assert_eq!(written(&world, last).await, 0);
+    // A little room: mail is taken, and the alarm stays.
+    world.attach("roomy", ROOMY).await;
+    assert_eq!(written(&world, last).await, 0, "the store is not asked at every look");
+    world.wait(MINUTE);
+    assert_eq!(written(&world, last).await, 1);
+    world.look().await;
+    world.wait(MINUTE);
+    world.look().await;
+    assert!(world.open().is_empty());
+    assert_eq!(written(&world, last).await, 1, "its end within the hour");
+    world.wait(HOUR);
+    assert_eq!(sent(&world), ["[mx2.example.net] disk-ok: this server"]);
 }
 
 #[tokio::test]

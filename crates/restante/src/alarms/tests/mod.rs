@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use restante_delivery::{DeliverySettings, News, PostRoom, Witness};
 use restante_queue::conformance::message;
-use restante_queue::{EmbeddedOptions, EmbeddedStore, IndexHealth, QueueStore};
+use restante_queue::{EmbeddedOptions, EmbeddedStore, IndexHealth, LowWater, QueueStore};
 use restante_types::{Domain, DomainMap, Mailbox, ReversePath, UnixMillis};
 use tempfile::TempDir;
 
@@ -59,26 +59,17 @@ struct World {
 impl World {
     async fn new(settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("data");
-        let store: Arc<dyn QueueStore> = Arc::new(EmbeddedStore::open(EmbeddedOptions::new(&data)).unwrap());
-        while store.health().index != IndexHealth::Ready {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
         let clock = Arc::new(AtomicU64::new(NOON.0));
-        let routes = DeliverySettings {
-            hostname: name("mx2.example.net"),
-            own_addresses: Vec::new(),
-            listeners: Vec::new(),
-            source_addresses: Vec::new(),
-            is_local: |_| false,
-            notices: restante_delivery::NoticeSettings::default(),
-            domains: DomainMap::default(),
-        };
-        let post = PostRoom::new(store.clone(), Arc::new(ArcSwap::from_pointee(routes)), told(&clock));
+        let attached = opened(&directory, "data", LowWater::default(), &clock).await;
         let alarms = made(&directory, settings, &clock);
-        let attached = Arc::new(Attached { store, post });
         alarms.0.attached.store(Some(attached.clone()));
         Self { directory, alarms, attached, clock }
+    }
+
+    /// Another store takes the place of the first.
+    async fn attach(&mut self, name: &str, low_water: LowWater) {
+        self.attached = opened(&self.directory, name, low_water, &self.clock).await;
+        self.alarms.0.attached.store(Some(self.attached.clone()));
     }
 
     fn now(&self) -> UnixMillis {
@@ -134,6 +125,30 @@ impl World {
         });
         told.collect()
     }
+}
+
+async fn opened(
+    directory: &TempDir,
+    name: &str,
+    low_water: LowWater,
+    clock: &Arc<AtomicU64>,
+) -> Arc<Attached> {
+    let options = EmbeddedOptions { low_water, ..EmbeddedOptions::new(directory.path().join(name)) };
+    let store: Arc<dyn QueueStore> = Arc::new(EmbeddedStore::open(options).unwrap());
+    while store.health().index != IndexHealth::Ready {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let routes = DeliverySettings {
+        hostname: self::name("mx2.example.net"),
+        own_addresses: Vec::new(),
+        listeners: Vec::new(),
+        source_addresses: Vec::new(),
+        is_local: |_| false,
+        notices: restante_delivery::NoticeSettings::default(),
+        domains: DomainMap::default(),
+    };
+    let post = PostRoom::new(store.clone(), Arc::new(ArcSwap::from_pointee(routes)), told(clock));
+    Arc::new(Attached { store, post })
 }
 
 fn told(clock: &Arc<AtomicU64>) -> restante_delivery::Clock {
