@@ -78,6 +78,12 @@ async fn nobody_collects_and_mail_is_about_to_expire() {
         world.wait(2 * MINUTE);
     }
     assert_eq!(world.calls(), ["retention-near closes"]);
+    world.empty("example.org").await;
+    world.look().await;
+    world.wait(MINUTE);
+    world.look().await;
+    assert_eq!(world.calls(), ["uncollected closes", "mail-held closes"]);
+    assert!(world.open().is_empty());
 }
 
 #[tokio::test]
