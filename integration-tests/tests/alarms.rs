@@ -2,99 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says loudly what is wrong")]
 
-use std::collections::BTreeSet;
+#[path = "alarms/hook.rs"]
+mod hook;
+#[path = "alarms/monitor.rs"]
+mod monitor;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Peer, Sink, command, connect, eventually, free_port, have, read_call,
-    sample,
+    Behaviour, Daemon, DaemonOptions, Peer, Sink, command, connect, eventually, have, sample,
 };
 use serde_json::Value;
 
-const SECRET: &str = "a secret of the webhook's own";
+use hook::{Hook, SECRET};
+use monitor::Monitor;
 
-/// A call that the webhook got.
-#[derive(Debug, Clone)]
-struct Call {
-    head: String,
-    text: String,
-    body: Value,
-}
-
-impl Call {
-    fn header(&self, name: &str) -> &str {
-        let line = self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        });
-        line.unwrap_or_default()
-    }
-
-    /// `primary-down example.org opens`
-    fn shown(&self) -> String {
-        let domain = self.body["domain"].as_str().unwrap_or("-");
-        let open = if self.body["open"] == true { "opens" } else { "closes" };
-        format!("{} {domain} {open}", self.body["event"].as_str().unwrap())
-    }
-}
-
-/// A webhook that says 500 to the first call and takes all others.
-#[derive(Clone)]
-struct Hook {
-    port: u16,
-    calls: Arc<Mutex<Vec<Call>>>,
-}
-
-impl Hook {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let hook = Self { port: listener.local_addr().unwrap().port(), calls: Arc::default() };
-        let calls = hook.calls.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let Some(call) = read(&mut stream) else { continue };
-                let mut calls = calls.lock().unwrap();
-                let status = if calls.is_empty() { "500 Not Now" } else { "204 No Content" };
-                calls.push(call);
-                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        hook
-    }
-
-    fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap().clone()
-    }
-
-    /// What was told, each once: a call that came twice has one id.
-    fn told(&self) -> Vec<String> {
-        let mut ids = BTreeSet::new();
-        let calls = self.calls();
-        calls
-            .iter()
-            .filter(|call| ids.insert(call.header("webhook-id").to_owned()))
-            .map(Call::shown)
-            .collect()
-    }
-
-    fn tells(&self, wanted: &str, limit: Duration) {
-        let told = eventually(limit, || self.told().iter().any(|told| told == wanted));
-        assert!(told, "{wanted} is not told: {:#?}", self.told());
-    }
-}
-
-fn read(stream: &mut TcpStream) -> Option<Call> {
-    let (head, text) = read_call(stream)?;
-    Some(Call { body: serde_json::from_str(&text).ok()?, head, text })
-}
+const LONG: Duration = Duration::from_secs(90);
 
 fn private(path: &Path, text: &str) -> String {
     std::fs::write(path, text).unwrap();
@@ -134,15 +64,6 @@ fn mirror() -> u16 {
     port
 }
 
-fn events(dir: &Path, hook: &Hook) -> String {
-    let secret = private(&dir.join("webhook.secret"), SECRET);
-    let port = hook.port;
-    format!(
-        "[events]\nwebhook = \"http://127.0.0.1:{port}/hook\"\nsecret-file = \"{secret}\"\n\
-         mail-to = \"admin@elsewhere.example\"\n"
-    )
-}
-
 fn deliver(port: u16, to: &[&str]) {
     let mut client = connect(port);
     client.expect("EHLO client.example", "250");
@@ -173,15 +94,22 @@ const ALL: [&str; 10] = [
     "retention-near example.org opens",
 ];
 
+/// What an event is about: its kind, and its domain unless that is the server.
+fn parted(event: &str) -> (&str, Option<&str>) {
+    let words: Vec<&str> = event.split(' ').collect();
+    (words[0], Some(words[1]).filter(|domain| *domain != "-"))
+}
+
 /// example.org's primary is not there, example.com's refuses everybody, loop.example's is ourselves.
-fn troubled(secrets: &Path, hook: &Hook) -> Daemon {
+fn troubled(secrets: &Path, hook: &Hook, monitor: &Monitor) -> Daemon {
     let mut tables = "circuit = [\"off\", \"1/1\"]\n".to_owned();
     let misrouted = mirror();
     let _ = write!(tables, "[[domain]]\nname = \"loop.example\"\nprimary = \"[127.0.0.1]:{misrouted}\"\n");
-    tables.push_str(&events(secrets, hook));
+    tables.push_str(&hook.table(secrets));
     let mut daemon = Daemon::prepare(&DaemonOptions {
-        defaults: "uncollected-alarm = \"4s\"\n".into(),
-        org: "retention = \"40s\"\nowner = \"owner@elsewhere.example\"\n".into(),
+        admin: monitor.lines(),
+        defaults: "uncollected-alarm = \"4s\"\nowner = \"owner@elsewhere.example\"\n".into(),
+        org: "retention = \"40s\"\n".into(),
         tables,
         ..DaemonOptions::default()
     });
@@ -190,22 +118,15 @@ fn troubled(secrets: &Path, hook: &Hook) -> Daemon {
     daemon
 }
 
-/// Every sort that can be brought about from outside within a minute; then the server is killed and starts again.
-#[test]
-fn each_event_is_told_once_signed_and_not_again_after_a_crash() {
-    if !have("each_event_is_told_once", &[Peer::Python]) {
-        return;
-    }
-    let hook = Hook::start();
-    let secrets = tempfile::tempdir().unwrap();
-    let mut daemon = troubled(secrets.path(), &hook);
+/// Brings all of it about.
+fn trouble(daemon: &Daemon, hook: &Hook) {
     let ports = daemon.ports();
     let refusals = vec![("", "550 5.1.1 no such user")];
-    let sink = Sink::start(ports.com, Behaviour { recipient_replies: refusals, ..Behaviour::default() });
+    let _sink = Sink::start(ports.com, Behaviour { recipient_replies: refusals, ..Behaviour::default() });
     for domain in ["example.org", "example.com", "loop.example"] {
         deliver(ports.smtp, &[&format!("r@{domain}")]);
     }
-    hook.tells("mail-held example.org opens", Duration::from_secs(20));
+    hook.tells("mail-held example.org opens", LONG);
     for _ in 0..4 {
         let _ = daemon.admin(&["flush", "example.org"]);
     }
@@ -213,25 +134,51 @@ fn each_event_is_told_once_signed_and_not_again_after_a_crash() {
     client.expect("EHLO client.example", "250");
     client.expect("ETRN example.com", "25");
     let _ = daemon.admin(&["flush", "loop.example"]);
+    // One message is near its end for a few seconds only; so one follows the other.
+    let near = eventually(LONG, || {
+        deliver(ports.smtp, &["r@example.org"]);
+        std::thread::sleep(Duration::from_secs(3));
+        hook.told().iter().any(|told| told == "retention-near example.org opens")
+    });
+    assert!(near, "{:#?}", hook.told());
     for event in ALL {
-        hook.tells(event, Duration::from_secs(60));
+        hook.tells(event, LONG);
     }
-    drop(sink);
+}
+
+/// Every sort that can be brought about from outside within a minute; then the server is killed and starts again.
+#[test]
+fn each_event_is_told_once_signed_and_not_again_after_a_crash() {
+    if !have("each_event_is_told_once", &[Peer::Python, Peer::PrometheusClient]) {
+        return;
+    }
+    let hook = Hook::start();
+    let secrets = tempfile::tempdir().unwrap();
+    let monitor = Monitor::new(secrets.path());
+    let mut daemon = troubled(secrets.path(), &hook, &monitor);
+    trouble(&daemon, &hook);
+    told_by_metrics(&monitor);
     told_by_mail(&daemon);
     told_by_the_command_line(&daemon);
+    told_by_the_log(&daemon);
     signed(&hook);
     once_each(&hook);
     // The primary is there again while the server is not.
     daemon.kill();
     let before = hook.told().len();
+    let ports = daemon.ports();
     let sink = Sink::start(ports.org, Behaviour::default());
     daemon.run();
     deliver(ports.smtp, &["r@example.org"]);
     let _ = daemon.admin(&["flush", "example.org"]);
-    hook.tells("primary-up example.org closes", Duration::from_secs(30));
+    hook.tells("primary-up example.org closes", LONG);
     let fresh: Vec<String> = hook.told().split_off(before);
     assert!(fresh.iter().all(|told| told.ends_with("closes")), "told again after a crash: {fresh:#?}");
     assert!(!sink.accepted().is_empty());
+    let closed = || logged(&daemon, "alarm_closed", &[("alarm", "primary-down"), ("domain", "example.org")]);
+    assert!(eventually(LONG, || closed() > 0), "{}", daemon.log());
+    assert_eq!(closed(), 1, "{}", daemon.log());
+    told_by_the_log(&daemon);
 }
 
 fn once_each(hook: &Hook) {
@@ -253,29 +200,84 @@ fn signed(hook: &Hook) {
     }
 }
 
-fn told_by_mail(daemon: &Daemon) {
-    let subjects = || -> Vec<String> {
-        let listed = daemon.json(&["list", "--domain", "elsewhere.example.notices.invalid"]);
-        let texts = listed.iter().map(|entry| {
-            assert_eq!(entry["sender"], "", "{entry}");
-            let shown = daemon.admin(&["show", entry["id"].as_str().unwrap(), "--content"]);
-            String::from_utf8(shown.stdout).unwrap()
-        });
-        texts.collect()
+/// How often the log tells of this.
+fn logged(daemon: &Daemon, event: &str, fields: &[(&str, &str)]) -> usize {
+    let log = daemon.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is = |line: &Value| fields.iter().all(|(name, value)| line[*name] == *value);
+    lines.filter(|line| line["event"] == event && is(line)).count()
+}
+
+/// Each once, also over a restart.
+fn told_by_the_log(daemon: &Daemon) {
+    for event in ALL {
+        let (kind, domain) = parted(event);
+        let mut fields = vec![("alarm", kind)];
+        fields.extend(domain.map(|domain| ("domain", domain)));
+        let opened = || logged(daemon, "alarm_opened", &fields);
+        assert!(eventually(LONG, || opened() > 0), "{event}: {}", daemon.log());
+        assert_eq!(opened(), 1, "{event}: {}", daemon.log());
+    }
+    for (event, domain) in
+        [("primary_down", "example.org"), ("misrouted", "loop.example"), ("circuit_open", "example.com")]
+    {
+        assert_eq!(logged(daemon, event, &[("domain", domain)]), 1, "{event}: {}", daemon.log());
+    }
+    assert!(!daemon.log().contains(SECRET));
+}
+
+/// All of them at once, and none that is not there.
+fn told_by_metrics(monitor: &Monitor) {
+    let samples = monitor.samples();
+    let value = |kind: &str, domain: Option<&str>| {
+        let name = format!("restante_alarm_open{{domain={},event={kind}}}", domain.unwrap_or_default());
+        samples[&name].as_f64().expect(&name)
     };
-    let wanted =
-        ["certificate-expiring: this server", "primary-down: example.org", "uncollected: example.org"];
-    let has = |texts: &[String], words: &str| texts.iter().any(|text| text.contains(words));
-    let told = eventually(Duration::from_secs(20), || {
-        let texts = subjects();
-        wanted.iter().all(|words| has(&texts, words))
+    for event in ALL {
+        let (kind, domain) = parted(event);
+        assert_eq!(value(kind, domain), 1.0, "{event}: {samples:#}");
+    }
+    for (kind, domain) in [("store-failing", None), ("circuit-open", Some("example.org"))] {
+        assert_eq!(value(kind, domain), 0.0, "{kind}: {samples:#}");
+    }
+}
+
+/// The letters that wait, by their ids: what is known already is not asked for again.
+fn letters(daemon: &Daemon, known: &mut BTreeMap<String, String>) {
+    for entry in daemon.json(&["list", "--domain", "elsewhere.example.notices.invalid"]) {
+        assert_eq!(entry["sender"], "", "{entry}");
+        let id = entry["id"].as_str().unwrap().to_owned();
+        known.entry(id).or_insert_with_key(|id| {
+            String::from_utf8(daemon.admin(&["show", id, "--content"]).stdout).unwrap()
+        });
+    }
+}
+
+fn subject(letter: &str) -> &str {
+    let mut lines = letter.lines();
+    lines.find_map(|line| line.strip_prefix("Subject: [mx2.example.net] ")).expect("it has a subject")
+}
+
+/// One letter of each, and each to whom it concerns.
+fn told_by_mail(daemon: &Daemon) {
+    let wanted = ALL.map(|event| {
+        let (kind, domain) = parted(event);
+        format!("{kind}: {}", domain.unwrap_or("this server"))
     });
-    let texts = subjects();
-    assert!(told, "{texts:#?}");
-    for text in &texts {
-        assert!(text.contains("Auto-Submitted: auto-generated"), "{text}");
-        let to = if text.contains("this server") { "admin@" } else { "owner@" };
-        assert!(text.contains(&format!("To: {to}elsewhere.example")), "{text}");
+    let mut known = BTreeMap::new();
+    let times = |known: &BTreeMap<String, String>, wanted: &str| {
+        known.values().filter(|letter| subject(letter) == wanted).count()
+    };
+    let told = eventually(LONG, || {
+        letters(daemon, &mut known);
+        wanted.iter().all(|wanted| times(&known, wanted) > 0)
+    });
+    assert!(told, "{known:#?}");
+    for letter in known.values() {
+        assert_eq!(times(&known, subject(letter)), 1, "{known:#?}");
+        assert!(letter.contains("Auto-Submitted: auto-generated"), "{letter}");
+        let to = if letter.contains("this server") { "admin@" } else { "owner@" };
+        assert!(letter.contains(&format!("To: {to}elsewhere.example")), "{letter}");
     }
 }
 
@@ -287,10 +289,37 @@ fn told_by_the_command_line(daemon: &Daemon) {
     let status = daemon.json(&["status", "example.org"]);
     let alarms = status[0]["alarms"].as_array().unwrap();
     assert!(alarms.iter().any(|alarm| alarm["event"] == "mail-held"), "{alarms:?}");
-    let log = daemon.log();
-    let opened = log.lines().filter(|line| line.contains("alarm_opened") && line.contains("primary-down"));
-    assert_eq!(opened.count(), 1, "{log}");
-    assert!(!log.contains(SECRET));
+}
+
+/// What delivery tells of a primary, and what becomes of it.
+#[test]
+fn a_primary_that_goes_and_comes_back_is_logged_once_each_way() {
+    let daemon = Daemon::start(&DaemonOptions::default());
+    let ports = daemon.ports();
+    deliver(ports.smtp, &["r@example.org"]);
+    let org = |event: &str| logged(&daemon, event, &[("domain", "example.org")]);
+    let alarm = |event: &str| logged(&daemon, event, &[("alarm", "primary-down"), ("domain", "example.org")]);
+    let flush = || {
+        let _ = daemon.admin(&["flush", "example.org"]);
+    };
+    let down = || {
+        flush();
+        org("primary_down") > 0 && alarm("alarm_opened") > 0
+    };
+    assert!(eventually(LONG, down), "{}", daemon.log());
+    (0..4).for_each(|_| flush());
+    assert_eq!((org("primary_up"), alarm("alarm_closed")), (0, 0), "{}", daemon.log());
+    let _sink = Sink::start(ports.org, Behaviour::default());
+    let up = || {
+        flush();
+        org("primary_up") > 0 && alarm("alarm_closed") > 0
+    };
+    assert!(eventually(LONG, up), "{}", daemon.log());
+    deliver(ports.smtp, &["r@example.org"]);
+    flush();
+    for times in [org("primary_down"), alarm("alarm_opened"), org("primary_up"), alarm("alarm_closed")] {
+        assert_eq!(times, 1, "{}", daemon.log());
+    }
 }
 
 #[test]
@@ -298,47 +327,31 @@ fn a_full_disk_is_told_until_there_is_room() {
     let hook = Hook::start();
     let secrets = tempfile::tempdir().unwrap();
     let options = |mark: &str| DaemonOptions {
-        tables: format!("{}[limits]\ndisk-low-water = \"{mark}\"\n", events(secrets.path(), &hook)),
+        tables: format!("{}[limits]\ndisk-low-water = \"{mark}\"\n", hook.table(secrets.path())),
         ..DaemonOptions::default()
     };
     let mut daemon = Daemon::start(&options("900 TB"));
-    hook.tells("disk-low - opens", Duration::from_secs(20));
+    hook.tells("disk-low - opens", LONG);
     assert_eq!(daemon.admin(&["health"]).status.code(), Some(2));
+    assert!(eventually(LONG, || logged(&daemon, "alarm_not_mailed", &[("alarm", "disk-low")]) > 0));
     daemon.stop();
     daemon.configure(&options("1 MB"));
     daemon.run();
-    hook.tells("disk-ok - closes", Duration::from_secs(90));
+    hook.tells("disk-ok - closes", 2 * LONG);
     assert_eq!(hook.told(), ["disk-low - opens", "disk-ok - closes"]);
     assert_eq!(daemon.admin(&["health"]).status.code(), Some(0));
-}
-
-fn get(port: u16, path: &str, token: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// What stands behind the head, taken out of its chunks.
-fn body(answer: &str) -> String {
-    let (head, mut rest) = answer.split_once("\r\n\r\n").unwrap();
-    if !head.to_lowercase().contains("transfer-encoding: chunked") {
-        return rest.to_owned();
-    }
-    let mut body = String::new();
-    while let Some((length, behind)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap();
-        if length == 0 {
-            break;
-        }
-        body.push_str(&behind[..length]);
-        rest = behind[length..].trim_start_matches("\r\n");
-    }
-    body
+    // No letter could be stored while it lasted: one tells both.
+    let mut known = BTreeMap::new();
+    let told = eventually(LONG, || {
+        letters(&daemon, &mut known);
+        !known.is_empty()
+    });
+    assert!(told, "{}", daemon.log());
+    let letters: Vec<&String> = known.values().collect();
+    let [letter] = letters[..] else { panic!("{letters:#?}") };
+    assert_eq!(subject(letter), "disk-ok: this server");
+    assert!(letter.contains("This is over.") && letter.contains("nearly full, from "), "{letter}");
+    assert_eq!(logged(&daemon, "alarm_mailed", &[("alarm", "disk-low")]), 1, "{}", daemon.log());
 }
 
 #[test]
@@ -347,10 +360,9 @@ fn a_monitor_reads_what_happened() {
         return;
     }
     let secrets = tempfile::tempdir().unwrap();
-    let token = private(&secrets.path().join("token"), "0123456789abcdef\n");
-    let port = free_port();
+    let monitor = Monitor::new(secrets.path());
     let daemon = Daemon::start(&DaemonOptions {
-        admin: format!("http = \"127.0.0.1:{port}\"\ntoken-file = \"{token}\""),
+        admin: monitor.lines(),
         org: "subdomains = true\n".into(),
         ..DaemonOptions::default()
     });
@@ -366,12 +378,7 @@ fn a_monitor_reads_what_happened() {
     client.expect("RSET", "250");
     client.expect("ETRN example.org", "25");
     client.expect("ETRN not-here.example", "459");
-    assert!(eventually(Duration::from_secs(20), || !sink.accepted().is_empty()));
-    let scrape = || -> Value {
-        let answer = get(port, "/metrics", "0123456789abcdef");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        serde_json::from_str(&check("metrics.py", &[], &body(&answer))).unwrap()
-    };
+    assert!(eventually(LONG, || !sink.accepted().is_empty()));
     let expected = [
         ("restante_accepted_messages_total{domain=example.org}", 2.0),
         ("restante_accepted_messages_total{domain=example.com}", 1.0),
@@ -388,15 +395,15 @@ fn a_monitor_reads_what_happened() {
         ("restante_intake_open{}", 1.0),
     ];
     let agrees = |samples: &Value| expected.iter().all(|(name, value)| samples[*name] == *value);
-    assert!(eventually(Duration::from_secs(20), || agrees(&scrape())), "{:#}", scrape());
-    let samples = scrape();
+    assert!(eventually(LONG, || agrees(&monitor.samples())), "{:#}", monitor.samples());
+    let samples = monitor.samples();
     assert!(samples["restante_connections{}"].as_f64().unwrap() >= 1.0);
     assert!(samples["restante_queue_oldest_age_seconds{domain=example.com}"].as_f64().unwrap() > 0.0);
     assert!(samples["restante_queue_bytes{domain=example.com}"].as_f64().unwrap() > 3000.0);
     assert!(!samples.to_string().contains("sub.example.org"));
-    assert!(get(port, "/health", "0123456789abcdef").starts_with("HTTP/1.1 200 "));
-    assert!(get(port, "/metrics", "guessed-guessed-guessed").starts_with("HTTP/1.1 401 "));
-    assert!(get(port, "/v1/config", "0123456789abcdef").starts_with("HTTP/1.1 404 "));
+    assert!(monitor.get("/health").starts_with("HTTP/1.1 200 "));
+    assert!(monitor.get_as("/metrics", "guessed-guessed-guessed").starts_with("HTTP/1.1 401 "));
+    assert!(monitor.get("/v1/config").starts_with("HTTP/1.1 404 "));
 }
 
 /// A webhook over HTTPS, by Python: prints its port, then each body that it got.
@@ -415,7 +422,7 @@ impl Secured {
         let (told, lines) = std::sync::mpsc::channel();
         let output = std::io::BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
-        let port = lines.recv_timeout(Duration::from_secs(20)).unwrap().parse().unwrap();
+        let port = lines.recv_timeout(LONG).unwrap().parse().unwrap();
         Self { child, port, lines }
     }
 }
@@ -443,13 +450,13 @@ fn a_webhook_over_https_is_one_that_this_system_trusts() {
     deliver(daemon.ports().smtp, &["r@example.org"]);
     let refused =
         || daemon.log().lines().any(|line| line.contains("webhook_failed") && line.contains("certificate"));
-    assert!(eventually(Duration::from_secs(20), refused), "{}", daemon.log());
+    assert!(eventually(LONG, refused), "{}", daemon.log());
     assert!(hook.lines.try_recv().is_err(), "a stranger was told");
     // What waits is told once the system trusts it.
     daemon.kill();
     daemon.set_environment("SSL_CERT_FILE", &certificate);
     daemon.run();
-    let body = hook.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+    let body = hook.lines.recv_timeout(LONG).unwrap();
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((body["event"].as_str(), body["domain"].as_str()), (Some("mail-held"), Some("example.org")));
 }
