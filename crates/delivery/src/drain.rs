@@ -290,7 +290,7 @@ impl Drain<'_> {
     /// A next hop takes mail, for the first time in this drain. What waited for it goes at once; of this domain
     /// too, where only what was due was looked at.
     fn returned(&self, hop: SocketAddr) {
-        for domain in self.context.returns.answers(hop) {
+        for domain in self.context.returns.answers(hop, &self.domain) {
             let settings = self.context.settings.load();
             let pushed = settings.domains.find(&domain).is_some_and(|(_, other)| other.mode == Mode::Push);
             let asked = domain == self.domain && self.cause != DrainCause::Schedule;

@@ -210,9 +210,9 @@ impl Returns {
         lock(&self.inside.hosts).waits(domain, hops);
     }
 
-    /// A next hop takes mail: who waited for it.
-    pub(crate) fn answers(&self, hop: SocketAddr) -> Vec<Domain> {
-        lock(&self.inside.hosts).answers(hop)
+    /// A next hop takes mail of a domain: who waited for it, that one among them.
+    pub(crate) fn answers(&self, hop: SocketAddr, domain: &Domain) -> Vec<Domain> {
+        lock(&self.inside.hosts).answers(hop, domain)
     }
 
     fn tell(&self, domain: &Domain, change: Option<Change>) {
