@@ -1,6 +1,6 @@
 //! A plain SMTP client for tests: it sends what it is told and shows what comes back.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -25,13 +25,24 @@ pub fn connect(port: u16) -> Client {
 /// As [`connect`].
 #[must_use]
 pub fn connect_to(address: SocketAddr) -> Client {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).expect("somebody listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
-    stream.set_nodelay(true).expect("a TCP socket takes NODELAY");
-    let mut client = Client { reader: BufReader::new(stream) };
+    let mut client = arrive(address).expect("somebody listens");
     let greeting = client.reply();
     assert!(greeting.starts_with("220"), "greeting: {greeting}");
     client
+}
+
+/// As [`connect`], where the server may be killed at any moment; the connection has been greeted.
+#[must_use]
+pub fn try_connect(port: u16) -> Option<Client> {
+    let mut client = arrive(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    client.reply().starts_with("220").then_some(client)
+}
+
+fn arrive(address: SocketAddr) -> io::Result<Client> {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_nodelay(true)?;
+    Ok(Client { reader: BufReader::new(stream) })
 }
 
 impl Client {

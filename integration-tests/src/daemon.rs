@@ -187,7 +187,9 @@ impl Daemon {
         self.launch();
         let address = SocketAddr::from(([127, 0, 0, 1], self.ports.smtp));
         let up = eventually(Duration::from_secs(30), || {
-            TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() && self.socket().exists()
+            // A socket's file outlives its server.
+            TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
+                && unix::UnixStream::connect(self.socket()).is_ok()
         });
         assert!(up, "the daemon does not listen; its log:\n{}", self.log());
     }
@@ -266,12 +268,12 @@ impl Daemon {
     /// Ends it politely and returns its exit code.
     ///
     /// # Panics
-    /// When it does not end within 30 s.
+    /// When it does not end within 60 s; it gives itself 30.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(nix::sys::signal::Signal::SIGTERM);
         let mut child = self.child.take().expect("the daemon runs");
         let mut status = None;
-        let ended = eventually(Duration::from_secs(30), || {
+        let ended = eventually(Duration::from_secs(60), || {
             status = child.try_wait().expect("a child can be waited for");
             status.is_some()
         });

@@ -23,7 +23,7 @@ mod tally;
 pub mod world;
 
 pub use agent::{Agent, Provider};
-pub use client::{Client, connect, connect_to};
+pub use client::{Client, connect, connect_to, try_connect};
 pub use daemon::{Daemon, DaemonOptions, Ports, binary, free_port};
 pub use dns::{DNS_PEERS, Dns, Signing, Zone, no_dns};
 pub use dovecot::Dovecot;
@@ -35,6 +35,7 @@ pub use postfix::Postfix;
 pub use sink::{Accepted, Behaviour, Sink};
 pub use tally::{Sums, Tally};
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// Waits until `done` says so, at most `limit`; false if it never did.
@@ -49,6 +50,21 @@ pub fn eventually(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Listens on a port of ours that was listened on a moment ago: a child of the test beside this one may hold a copy of that
+/// socket until it runs its own program.
+///
+/// # Panics
+/// When the port stays taken.
+#[must_use]
+pub fn listen(port: u16) -> TcpListener {
+    let mut bound = None;
+    eventually(Duration::from_secs(10), || {
+        bound = TcpListener::bind(("127.0.0.1", port)).ok();
+        bound.is_some()
+    });
+    bound.expect("the port is free")
 }
 
 /// A message without its topmost header field, which must be our Received line.

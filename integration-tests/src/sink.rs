@@ -1,10 +1,12 @@
 //! A small receiving server that keeps every message whole and misbehaves when told to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use crate::listen;
 
 /// A message that was acknowledged with 250.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl Sink {
     /// When the port is taken.
     #[must_use]
     pub fn start(port: u16, behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the sink's port is free");
+        let listener = listen(port);
         let port = listener.local_addr().expect("a listener has an address").port();
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);

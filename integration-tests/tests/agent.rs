@@ -35,7 +35,7 @@ fn into_a_maildir_byte_for_byte_and_then_there_is_no_mail() {
         "{said}"
     );
     assert!(without(agent.maildir("box")) == sorted(sent), "byte for byte, each once");
-    assert_eq!(provider.daemon.waiting("example.org"), 0);
+    assert!(eventually(LIMIT, || provider.daemon.waiting("example.org") == 0));
     let (code, said) = agent.collected();
     assert_eq!((code, said["result"].as_str()), (Some(0), Some("no-mail")), "{said}");
     let status = agent.status();
@@ -290,7 +290,7 @@ fn kill_9_of_the_provider_in_the_middle_loses_nothing() {
 fn a_second_collection_waits_for_nobody_and_leaves() {
     let provider = Provider::start(DaemonOptions::default(), "", &[]);
     let _sent = provider.fill((0..40).map(|_| 500));
-    let behaviour = Behaviour { slowness: Duration::from_millis(50), ..Behaviour::default() };
+    let behaviour = Behaviour { slowness: Duration::from_millis(250), ..Behaviour::default() };
     let sink = Sink::start(0, behaviour);
     let agent = provider.agent(&format!("127.0.0.1:{}", sink.port()), "");
     let mut first = agent.collecting();

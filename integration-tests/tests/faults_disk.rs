@@ -101,6 +101,7 @@ fn a_disk_that_is_full() {
         world.serves("room again");
         assert!(!inodes || takes_large(&world), "with inodes again, whatever wants one is taken");
     }
+    assert!(eventually(LONG, || world.traffic.count() > 200), "{} came in", world.traffic.count());
     let sums = world.finish();
     let [octets, inodes] = refused;
     say(&format!(

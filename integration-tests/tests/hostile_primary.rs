@@ -1,13 +1,15 @@
 //! A primary that misbehaves at one stage after the other: nothing is lost, nothing is given up, nothing hangs.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use restante_integration_tests::{Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, sample};
+use restante_integration_tests::{
+    Behaviour, Daemon, DaemonOptions, Sink, connect, eventually, listen, sample,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 const MESSAGES: usize = 5;
@@ -25,7 +27,7 @@ struct Rogue {
 
 impl Rogue {
     fn start(port: u16, (_, greeting, answer): Manners) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the primary's port is free");
+        let listener = listen(port);
         let stop = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -162,7 +164,7 @@ fn what_the_next_hop_cannot_take_is_parked_with_one_alarm() {
 fn a_silent_primary_holds_up_no_shutdown() {
     let mut daemon = Daemon::start(&DaemonOptions::default());
     filled(&daemon);
-    let silent = TcpListener::bind(("127.0.0.1", daemon.ports().org)).expect("the primary's port is free");
+    let silent = listen(daemon.ports().org);
     connect(daemon.ports().smtp).expect("ETRN example.org", "253");
     let held_open = silent.accept().expect("the courier comes");
     let began = std::time::Instant::now();

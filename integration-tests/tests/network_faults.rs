@@ -42,8 +42,9 @@ fn whatever_the_network_does_nothing_is_lost_and_every_double_has_its_reason() {
     let seconds = usize::try_from(length.as_secs()).expect("a number of seconds");
     let (happened, paths) = (scene.happened(), scene.paths());
     let (connections, faults) = (happened.connections + happened.replays, happened.faults());
-    assert!(connections > 15 * seconds && faults > 5 * seconds, "{happened}");
+    // How many there were says how fast the machine is; how many of them met something does not.
+    assert!(connections > 5 * seconds && faults * 10 > connections, "{happened}");
     assert!(happened.has_each(), "every kind of fault: {happened}");
     assert!(paths.have_each(), "every way to a customer: {paths}");
-    assert!(account.accepted > 5 * seconds && account.reported > 0, "{account}");
+    assert!(account.accepted > 2 * seconds && account.reported > 0, "{account}");
 }

@@ -172,7 +172,6 @@ fn a_cut_line_leaves_what_was_not_acknowledged() {
     let mut arrived: Vec<_> =
         first.accepted().iter().map(|message| without_received(&message.content)).collect();
     drop(first);
-    std::thread::sleep(Duration::from_millis(200));
     let second = Sink::start(port, Behaviour::default());
     client.expect("ETRN example.org", "253 2.0.0 OK, 23 pending");
     assert!(eventually(LONG, || second.count() == 23), "{} of 23 arrived", second.count());

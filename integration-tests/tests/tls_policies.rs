@@ -274,6 +274,7 @@ fn breaker() -> (u16, Arc<AtomicUsize>) {
             let (mut stream, count) = (stream.unwrap(), count.clone());
             std::thread::spawn(move || {
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let hello = stream.try_clone().unwrap();
                 let mut say = |text: &str| stream.write_all(text.as_bytes()).is_ok();
                 let mut content = false;
                 say("220 broken.example ESMTP\r\n");
@@ -288,8 +289,8 @@ fn breaker() -> (u16, Arc<AtomicUsize>) {
                         "EHLO" => drop(say("250-broken.example\r\n250 STARTTLS\r\n")),
                         "STAR" => {
                             say("220 go\r\n");
-                            // By now the client's hello is on its way, and this is no answer to it.
-                            std::thread::sleep(Duration::from_millis(100));
+                            // Once the client's hello is here, this is what answers it.
+                            let _ = hello.peek(&mut [0]);
                             say("\x16\x03\x03nonsense nonsense nonsense");
                             return;
                         }

@@ -322,7 +322,11 @@ fn a_bad_file_changes_nothing_for_a_running_server() {
         "pencil",
     );
     let server = Server::start(&site);
-    fs::write(site.file(), "[[account]]\nname = \"old\"\nsecret = \"nonsense\"\n").unwrap();
+    // Whole or not at all: it may be looked at in any moment.
+    let fresh = site.file().with_extension("new");
+    fs::write(&fresh, "[[account]]\nname = \"old\"\nsecret = \"nonsense\"\n").unwrap();
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&fresh, site.file()).unwrap();
     let log = site.0.path().join("log");
     wait("refused", || fs::read_to_string(&log).unwrap().contains("\"accounts_refused\"").then_some(()));
     let mut client = server.connect();

@@ -9,8 +9,8 @@ use super::said::{Entry, Said};
 use super::{Arrival, Attempt, Letter};
 
 /// What was said to us and not yet recorded when a process was killed comes again; recording takes milliseconds, and
-/// this much on a busy machine.
-const UNRECORDED: Duration = Duration::from_secs(2);
+/// this much where the disk stands still.
+const UNRECORDED: Duration = Duration::from_secs(10);
 /// Mistakes that are listed; more are counted.
 const LISTED: usize = 10;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use restante_integration_tests::{eventually, sample, sample_number, without_received};
+use restante_integration_tests::{eventually, listen, sample, sample_number, without_received};
 
 /// When it is to answer something else, and what.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub(crate) struct Primary {
 
 impl Primary {
     pub(crate) fn start(port: u16, keywords: &'static [&'static str]) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the primary's port is free");
+        let listener = listen(port);
         let shared = Arc::new(Shared {
             keywords,
             state: Mutex::default(),
@@ -197,7 +197,7 @@ impl Session {
     fn leave(&mut self) {
         let stream = self.reader.get_ref();
         let _ = stream.shutdown(Shutdown::Write);
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
         let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
     }
 

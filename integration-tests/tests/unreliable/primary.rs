@@ -196,7 +196,7 @@ impl Session {
     fn leave(&mut self) {
         let stream = self.reader.get_ref();
         let _ = stream.shutdown(Shutdown::Write);
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
         let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
     }
 

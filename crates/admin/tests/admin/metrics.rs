@@ -207,7 +207,7 @@ async fn a_thousand_domains_are_no_matter() {
     let begun = Instant::now();
     let found = bench.scrape().await;
     assert!(found.len() > 18_000, "{}", found.len());
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 async fn over_tcp(address: SocketAddr, request: &str) -> String {

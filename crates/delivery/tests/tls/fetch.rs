@@ -19,12 +19,13 @@ async fn fetch(
     by: &Authority,
     answer: Option<Vec<u8>>,
 ) -> (Result<String, String>, Vec<String>) {
+    let limit = Duration::from_secs(if answer.is_some() { 30 } else { 3 });
     let server = WebServer::start(shown, answer);
     let lookup: Arc<dyn Lookup> = Arc::new(Zone::default());
     let fetch = HttpsFetch::default()
         .with_authorities(Trust::Authorities(by.file()))
         .with_port(server.address.port())
-        .with_limit(Duration::from_secs(2));
+        .with_limit(limit);
     let text = fetch.fetch(&domain("example.org"), &lookup).await;
     (text.map_err(|error| error.to_string()), server.questions())
 }

@@ -23,8 +23,8 @@ use crate::zone::Zone;
 pub(crate) const HOST: &str = "mail.example.org";
 /// Messages in the queue of each house.
 pub(crate) const MESSAGES: usize = 2;
-/// For a handshake; one that hangs costs a test no more than this.
-const HANDSHAKE: Duration = Duration::from_millis(500);
+/// For a handshake that hangs, where none has to go through.
+pub(crate) const SHORT: Duration = Duration::from_millis(500);
 
 pub(crate) fn domain(text: &str) -> Domain {
     text.parse().unwrap()
@@ -40,13 +40,15 @@ pub(crate) struct World {
     pub(crate) fetch: Arc<dyn PolicyFetch>,
     /// The authorities of the system.
     pub(crate) authorities: Trust,
+    /// For a handshake.
+    pub(crate) handshake: Duration,
 }
 
 impl World {
     /// With this DNS, nobody's web, and an authority.
     pub(crate) fn new(zone: Zone, authorities: &Path) -> Self {
         let authorities = Trust::Authorities(authorities.to_owned());
-        Self { zone: Arc::new(zone), fetch: Arc::new(NoWeb), authorities }
+        Self { zone: Arc::new(zone), fetch: Arc::new(NoWeb), authorities, handshake: Duration::from_secs(30) }
     }
 }
 
@@ -109,7 +111,7 @@ impl House {
             store: store.clone(),
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             lookup: world.zone.clone(),
-            carrier: Arc::new(Courier::new(Arc::new(policies.with_handshake(HANDSHAKE)))),
+            carrier: Arc::new(Courier::new(Arc::new(policies.with_handshake(world.handshake)))),
             requesters: Arc::new(NoRequesters),
             witness: Arc::new(Nobody),
             clock: Arc::new(now),

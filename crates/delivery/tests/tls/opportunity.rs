@@ -4,7 +4,7 @@ use restante_delivery::{DomainDelivery, TlsPolicy, TlsTrust};
 use sha2::{Digest, Sha256};
 
 use crate::chain::{Authority, Shown, Valid};
-use crate::house::{HOST, MESSAGES, World, deferred, drain, to_address, to_host, trusting};
+use crate::house::{HOST, MESSAGES, SHORT, World, deferred, drain, to_address, to_host, trusting};
 use crate::journal::Journal;
 use crate::mta_sts::{Web, policy};
 use crate::primary::{Manner, Primary};
@@ -40,7 +40,8 @@ fn scene(authority: &Authority) -> Scene {
 #[tokio::test]
 async fn without_starttls_nothing_goes_where_it_is_demanded() {
     let authority = Authority::new("ours");
-    let Scene { world, shown } = scene(&authority);
+    let Scene { mut world, shown } = scene(&authority);
+    world.handshake = SHORT;
     for manner in BAD {
         let primary = Primary::start(manner, &shown);
         for policy in [TlsPolicy::Require, TlsPolicy::Verify, TlsPolicy::Dane, TlsPolicy::MtaSts] {
@@ -67,7 +68,8 @@ async fn without_starttls_nothing_goes_where_it_is_demanded() {
 #[tokio::test]
 async fn opportunistic_goes_in_clear_once_but_not_where_somebody_talks_early() {
     let authority = Authority::new("ours");
-    let Scene { world, shown } = scene(&authority);
+    let Scene { mut world, shown } = scene(&authority);
+    world.handshake = SHORT;
     let journal = Journal::open();
     for (manner, connections) in [
         (Manner::Missing, 1),

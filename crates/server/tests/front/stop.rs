@@ -25,7 +25,7 @@ async fn a_message_in_the_middle_of_data_is_finished() {
         assert!(peer.reply().await.starts_with("421 4.3.2"));
         assert_eq!(peer.reply().await, "");
     };
-    let (cut, ()) = tokio::join!(house.server.shutdown(Duration::from_secs(10)), finish);
+    let (cut, ()) = tokio::join!(house.server.shutdown(Duration::from_secs(60)), finish);
     assert_eq!(cut, 0);
     let entries = house.entries().await;
     assert_eq!(house.split(&entries[0]).await.1, b"Subject: a\r\n\r\nfirst half\r\nsecond half\r\n");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 pub(crate) struct Moody {
@@ -34,10 +34,11 @@ fn one_of<'a>(random: &mut StdRng, all: &[&'a str]) -> &'a str {
 
 impl Moody {
     pub(crate) async fn start(seed: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        // Bound for as long as it lives, so that nobody else gets the port while nobody listens.
+        let place = bound("127.0.0.1:0".parse().unwrap());
+        let address = place.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(HashMap::new()));
-        tokio::spawn(serve(listener, StdRng::seed_from_u64(seed), taken.clone()));
+        tokio::spawn(serve(place, StdRng::seed_from_u64(seed), taken.clone()));
         Self { address, taken }
     }
 
@@ -47,12 +48,18 @@ impl Moody {
     }
 }
 
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
+}
+
 /// Listens, but for moments in which nobody does.
-async fn serve(listener: TcpListener, mut random: StdRng, taken: Arc<Mutex<HashMap<String, usize>>>) {
-    let address = listener.local_addr().unwrap();
-    let mut listener = Some(listener);
+async fn serve(place: TcpSocket, mut random: StdRng, taken: Arc<Mutex<HashMap<String, usize>>>) {
+    let address = place.local_addr().unwrap();
     loop {
-        let open = listener.take().unwrap();
+        let open = bound(address).listen(1024).unwrap();
         // Half configured: it knows none of its users.
         let knows_nobody = once_in(&mut random, 6);
         for _ in 0..random.random_range(1..12) {
@@ -66,10 +73,6 @@ async fn serve(listener: TcpListener, mut random: StdRng, taken: Arc<Mutex<HashM
         }
         drop(open);
         sleep(Duration::from_millis(random.random_range(1..30))).await;
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(address).unwrap();
-        listener = Some(socket.listen(1024).unwrap());
     }
 }
 

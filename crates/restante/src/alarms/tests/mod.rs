@@ -49,21 +49,29 @@ fn settings() -> Settings {
     }
 }
 
+/// For one call, where none is to end by it.
+const LONG: Duration = Duration::from_secs(30);
+
 struct World {
     directory: TempDir,
     alarms: Alarms,
+    call_time: Duration,
     attached: Arc<Attached>,
     clock: Arc<AtomicU64>,
 }
 
 impl World {
     async fn new(settings: Settings) -> Self {
+        Self::with_call_time(settings, LONG).await
+    }
+
+    async fn with_call_time(settings: Settings, call_time: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicU64::new(NOON.0));
         let attached = opened(&directory, "data", LowWater::default(), &clock).await;
-        let alarms = made(&directory, settings, &clock);
+        let alarms = made(&directory, settings, &clock, call_time);
         alarms.0.attached.store(Some(attached.clone()));
-        Self { directory, alarms, attached, clock }
+        Self { directory, alarms, call_time, attached, clock }
     }
 
     /// Another store takes the place of the first.
@@ -82,7 +90,7 @@ impl World {
 
     /// A new run with what the old one left. Nothing is written on the way out, as after a crash.
     fn restart(&mut self, settings: Settings) {
-        self.alarms = made(&self.directory, settings, &self.clock);
+        self.alarms = made(&self.directory, settings, &self.clock, self.call_time);
         self.alarms.0.attached.store(Some(self.attached.clone()));
     }
 
@@ -156,9 +164,9 @@ fn told(clock: &Arc<AtomicU64>) -> restante_delivery::Clock {
     Arc::new(move || UnixMillis(clock.load(Ordering::SeqCst)))
 }
 
-fn made(directory: &TempDir, settings: Settings, clock: &Arc<AtomicU64>) -> Alarms {
+fn made(directory: &TempDir, settings: Settings, clock: &Arc<AtomicU64>, time: Duration) -> Alarms {
     let pace = Pace {
-        time: Duration::from_millis(400),
+        time,
         pause: Duration::from_millis(50),
         pause_max: Duration::from_millis(100),
         ..Pace::default()

@@ -132,7 +132,8 @@ async fn what_is_no_yes_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_that_hangs_or_drips_delays_nothing() {
-    for drips in [false, true] {
+    let short = Duration::from_millis(400);
+    for (drips, time) in [(false, LONG), (true, LONG), (false, short), (true, short)] {
         let held = Mutex::new(Vec::new());
         let (address, requests) = server(move |_, stream| {
             let mut stream = stream.try_clone().unwrap();
@@ -148,7 +149,7 @@ async fn a_webhook_that_hangs_or_drips_delays_nothing() {
                 });
             }
         });
-        let world = World::new(called(&format!("http://{address}/"))).await;
+        let world = World::with_call_time(called(&format!("http://{address}/")), time).await;
         let watching = world.alarms.watch();
         world.news(down("example.org")).await;
         next(&requests);
@@ -158,11 +159,12 @@ async fn a_webhook_that_hangs_or_drips_delays_nothing() {
         world.news(News::PrimaryUp { domain: name("example.org") }).await;
         world.look().await;
         assert_eq!(world.open(), ["mail-held"]);
-        assert!(begun.elapsed() < Duration::from_millis(350), "{:?}", begun.elapsed());
-        // It is ended in time, and made again.
-        let (again, _) = next(&requests);
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        assert_ne!(header(&again, "webhook-id"), "");
+        assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
+        if time == short {
+            // It is ended in time, and made again.
+            let (again, _) = next(&requests);
+            assert_ne!(header(&again, "webhook-id"), "");
+        }
         watching.stop().await;
     }
 }
