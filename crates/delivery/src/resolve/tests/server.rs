@@ -1,5 +1,6 @@
 //! A DNS server of a few lines, on UDP and TCP of one port, that answers what its script says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,9 +16,12 @@ use super::super::{DnsSettings, SystemLookup};
 /// What a server does with a question: the datagrams it sends, if any.
 pub(super) type Script = dyn Fn(&Message, bool) -> Vec<Vec<u8>> + Send + Sync;
 
+/// With the identity that each came with.
+type Questions = Arc<Mutex<Vec<(u16, Query)>>>;
+
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    questions: Arc<Mutex<Vec<Query>>>,
+    questions: Questions,
     pub(super) over_tcp: Arc<AtomicUsize>,
 }
 
@@ -28,7 +32,7 @@ impl Server {
     ) -> Self {
         let (udp, tcp) = sockets().await;
         let address = udp.local_addr().unwrap();
-        let (script, questions): (Arc<Script>, Arc<Mutex<Vec<Query>>>) = (Arc::new(script), Arc::default());
+        let (script, questions): (Arc<Script>, Questions) = (Arc::new(script), Arc::default());
         let over_tcp = Arc::new(AtomicUsize::new(0));
         tokio::spawn(serve_udp(udp, script.clone(), questions.clone()));
         tokio::spawn(serve_tcp(tcp, script, over_tcp.clone()));
@@ -40,10 +44,12 @@ impl Server {
         SystemLookup::with_settings(settings).unwrap()
     }
 
-    /// How often something was asked over UDP.
+    /// How often something was asked over UDP; what is sent again after a third of a second has the same identity.
     pub(super) fn asked(&self, name: &str, kind: RecordType) -> usize {
-        let is_it = |query: &&Query| query.name().to_ascii() == name && query.query_type() == kind;
-        self.questions.lock().unwrap().iter().filter(is_it).count()
+        let questions = self.questions.lock().unwrap();
+        let is_it = |query: &Query| query.name().to_ascii() == name && query.query_type() == kind;
+        let asked = questions.iter().filter(|(_, query)| is_it(query)).map(|(identity, _)| identity);
+        asked.collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -57,11 +63,11 @@ async fn sockets() -> (UdpSocket, TcpListener) {
     }
 }
 
-async fn serve_udp(socket: UdpSocket, script: Arc<Script>, questions: Arc<Mutex<Vec<Query>>>) {
+async fn serve_udp(socket: UdpSocket, script: Arc<Script>, questions: Questions) {
     let mut buffer = [0; 4096];
     while let Ok((count, from)) = socket.recv_from(&mut buffer).await {
         let request = Message::from_vec(&buffer[..count]).unwrap();
-        questions.lock().unwrap().push(request.queries[0].clone());
+        questions.lock().unwrap().push((request.metadata.id, request.queries[0].clone()));
         for answer in script(&request, false) {
             socket.send_to(&answer, from).await.unwrap();
         }
