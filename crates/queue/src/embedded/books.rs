@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use restante_types::{Domain, QueueId, UnixMillis};
 use tokio::sync::mpsc;
 
-use super::counts::Counts;
+use super::counts::{Counts, Stale};
 use super::due::Due;
 use super::leases::Lease;
 use super::notes::{Notes, NotesFile};
@@ -69,6 +69,22 @@ pub(super) struct Book {
     pub(super) requested: Option<(std::time::Duration, DrainCause)>,
     /// As it stands in `due`.
     pub(super) in_due: Option<UnixMillis>,
+    /// Entries that came, changed or went since the store was opened.
+    pub(super) changes: u64,
+}
+
+impl Book {
+    /// Counts an entry that came or is what another has become.
+    pub(super) fn add(&mut self, id: QueueId, entry: &EntryValue) {
+        self.changes += 1;
+        self.counts.add(id, entry);
+    }
+
+    /// Counts an entry no more.
+    pub(super) fn remove(&mut self, id: QueueId, entry: &EntryValue) -> Stale {
+        self.changes += 1;
+        self.counts.remove(id, entry)
+    }
 }
 
 /// What can be asked of the store.
@@ -145,7 +161,7 @@ impl Books {
         for (key, entry) in entries {
             state.newest_arrival = state.newest_arrival.max(entry.arrived);
             let due = entry.due().is_some_and(|due| due <= wall);
-            state.book(&key.domain).counts.add(key.id, &entry);
+            state.book(&key.domain).add(key.id, &entry);
             state.refresh_due(&key.domain);
             if due {
                 state.wake(&key.domain, wall, monotonic);

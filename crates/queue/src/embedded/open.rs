@@ -206,7 +206,7 @@ fn count(index: &Index, books: &Books) -> Result<u64, IndexError> {
         let key = read_entry_key(&key).ok_or_else(|| IndexError("a key that is none".to_owned()))?;
         let entry = EntryValue::decode(key.id, value.as_ref())?;
         state.newest_arrival = state.newest_arrival.max(entry.arrived);
-        state.book(&key.domain).counts.add(key.id, &entry);
+        state.book(&key.domain).add(key.id, &entry);
         messages += 1;
     }
     let domains: Vec<_> = state.domains.keys().cloned().collect();

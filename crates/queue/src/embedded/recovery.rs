@@ -88,32 +88,53 @@ fn recover(shared: &Arc<Shared>, plan: Plan, ready: Sender<()>) -> Result<(), St
     Ok(())
 }
 
-/// Every record against the index, then, where the numbers differ, every entry of that domain against its record.
+/// Every record against the index, then every entry of a domain against its record, unless there are as many of both.
 fn compare(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let started = Instant::now();
-    let mut walk = Walk::over(shared, None, false)?;
+    let before = changes(shared);
+    let walk = Walk::over(shared, None, false)?;
     damage::park_all(shared, &walk.damaged)?;
-    let differing: Vec<Domain> = {
+    let repaired = walk.repaired + check_unsure(shared, &walk.live, &before)?;
+    shared.books.lock().verified = true;
+    events::index_compared(walk.records, repaired, started.elapsed());
+    Ok(())
+}
+
+/// What has happened in each domain so far.
+fn changes(shared: &Shared) -> HashMap<Domain, u64> {
+    let state = shared.books.lock();
+    state.domains.iter().map(|(domain, book)| (domain.clone(), book.changes)).collect()
+}
+
+/// Checks the entries of domains that have more of them than `live` records, or may have: where something happened since
+/// `before`, numbers that are of different moments can be the same by chance.
+fn check_unsure(
+    shared: &Shared,
+    live: &HashMap<Domain, u64>,
+    before: &HashMap<Domain, u64>,
+) -> Result<u64, StoreError> {
+    let unsure: Vec<Domain> = {
         let state = shared.books.lock();
-        let differs = |domain: &Domain, entries| walk.live.get(domain).copied().unwrap_or(0) != entries;
-        let all = state.domains.iter().filter(|(domain, book)| differs(domain, book.counts.entries()));
+        let all = state.domains.iter().filter(|(domain, book)| {
+            let records = live.get(*domain).copied().unwrap_or(0);
+            before.get(*domain) != Some(&book.changes) || records != book.counts.entries()
+        });
         all.map(|(domain, _)| domain.clone()).collect()
     };
-    for domain in differing {
+    let mut repaired = 0;
+    for domain in unsure {
         let mut after = None;
         loop {
             let name = domain.clone();
-            let (last, repaired) = shared.desk.ask_blocking(move |turn| check_entries(turn, &name, after))?;
-            walk.repaired += repaired;
+            let (last, some) = shared.desk.ask_blocking(move |turn| check_entries(turn, &name, after))?;
+            repaired += some;
             after = last;
             if after.is_none() {
                 break;
             }
         }
     }
-    shared.books.lock().verified = true;
-    events::index_compared(walk.records, walk.repaired, started.elapsed());
-    Ok(())
+    Ok(repaired)
 }
 
 impl Walk {
@@ -306,4 +327,66 @@ fn check_entries(
         }
     }
     Ok((keys.last().filter(|_| keys.len() == RECORDS_PER_CHECK).map(|key| key.id), repaired))
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_types::UnixMillis;
+
+    use super::*;
+    use crate::conformance::{domain, key, message};
+    use crate::embedded::{EmbeddedOptions, EmbeddedStore};
+    use crate::lease::{DrainCause, LeaseAnswer, Outcome, Settlement};
+    use crate::stats::IndexHealth;
+    use crate::store::QueueStore;
+
+    const NAME: &str = "example.org";
+
+    async fn deliver(store: &EmbeddedStore, ids: &[QueueId]) {
+        let LeaseAnswer::Leased(lease) = store.lease(&domain(NAME), DrainCause::Etrn).await.unwrap() else {
+            panic!("it is free")
+        };
+        let taken = |id: &QueueId| Settlement { id: *id, outcomes: vec![(0, Outcome::Delivered)] };
+        store.settle(&lease, ids.iter().map(taken).collect()).await.unwrap();
+    }
+
+    /// Two entries of what was delivered before a crash, and two deliveries while the log is walked: as many entries as
+    /// records.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn numbers_that_agree_by_chance_hide_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(EmbeddedOptions::new(dir.path())).unwrap();
+        while store.health().index != IndexHealth::Ready {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let (shared, mut ids) = (Arc::clone(&store.shared), Vec::new());
+        let waiting = || store.stats(&domain(NAME)).messages;
+        for _ in 0..6 {
+            let message = message(&store, UnixMillis(5), &["a@example.org"], b"x\r\n").await;
+            ids.push(store.accept(message).await.unwrap().id());
+        }
+        let gone = [key(NAME, ids[0]), key(NAME, ids[1])];
+        let look = gone.clone();
+        let entries = shared.desk.ask(move |turn| look.iter().map(|key| turn.peek(key)).collect());
+        let entries: Vec<_> = entries.await.unwrap();
+        deliver(&store, &ids[..2]).await;
+        let put_back = move |turn: &mut Turn<'_>| {
+            let stale = gone.into_iter().zip(entries.into_iter().flatten());
+            stale.for_each(|(key, entry)| turn.insert(key, entry));
+            Ok(())
+        };
+        shared.desk.ask(put_back).await.unwrap();
+        assert_eq!(waiting(), 6, "two of them are no more");
+
+        let (before, inside) = (changes(&shared), Arc::clone(&shared));
+        let walk = tokio::task::spawn_blocking(move || Walk::over(&inside, None, false));
+        let live = walk.await.unwrap().unwrap().live;
+        assert_eq!(live[&domain(NAME)], 4);
+        deliver(&store, &ids[2..4]).await;
+        assert_eq!(waiting(), 4, "as many as were read");
+        let found = tokio::task::spawn_blocking(move || check_unsure(&shared, &live, &before));
+        assert_eq!(found.await.unwrap().unwrap(), 2);
+        assert_eq!(waiting(), 2);
+        store.close().await;
+    }
 }

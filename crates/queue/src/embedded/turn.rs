@@ -266,10 +266,10 @@ impl<'a> Turn<'a> {
         let mut edges: BTreeMap<&Domain, (Stale, QueueId, QueueId)> = BTreeMap::new();
         let mut state = self.books.lock();
         for (key, Edit { before, after }) in &self.edits {
-            let counts = &mut state.book(&key.domain).counts;
-            let stale = before.as_ref().map(|before| counts.remove(key.id, before)).unwrap_or_default();
+            let book = state.book(&key.domain);
+            let stale = before.as_ref().map(|before| book.remove(key.id, before)).unwrap_or_default();
             if let Some(after) = after {
-                counts.add(key.id, after);
+                book.add(key.id, after);
             }
             let (all, first, last) = edges.entry(&key.domain).or_insert((Stale::default(), key.id, key.id));
             *all = all.or(stale);
