@@ -52,15 +52,15 @@ pub fn eventually(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Listens on a port of ours that was listened on a moment ago: a child of the test beside this one may hold a copy of that
-/// socket until it runs its own program.
+/// Listens on a port of ours that was listened on a moment ago: whoever did may be just leaving, and a child of the test beside
+/// this one may hold a copy of that socket until it runs its own program.
 ///
 /// # Panics
 /// When the port stays taken.
 #[must_use]
 pub fn listen(port: u16) -> TcpListener {
     let mut bound = None;
-    eventually(Duration::from_secs(10), || {
+    eventually(Duration::from_secs(60), || {
         bound = TcpListener::bind(("127.0.0.1", port)).ok();
         bound.is_some()
     });

@@ -1,13 +1,13 @@
 //! The primary comes back, well or half-configured: seen from outside, by a real daemon.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use restante_integration_tests::{
-    Behaviour, Daemon, DaemonOptions, Peer, Postfix, Sink, connect, eventually, have, sample,
+    Behaviour, Daemon, DaemonOptions, Peer, Postfix, Sink, connect, eventually, have, listen, sample,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -33,13 +33,7 @@ struct Primary {
 
 impl Primary {
     fn start(port: u16, mood: impl Fn(usize) -> Mood + Send + Sync + 'static) -> Self {
-        // The one before it may be just leaving.
-        let mut bound = None;
-        eventually(LONG, || {
-            bound = TcpListener::bind(("127.0.0.1", port)).ok();
-            bound.is_some()
-        });
-        let listener = bound.expect("the primary's port is free");
+        let listener = listen(port);
         let primary = Self {
             taken: Arc::default(),
             asked: Arc::default(),

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use restante_integration_tests::{eventually, sample, sample_number, without_received};
+use restante_integration_tests::{listen, sample, sample_number, without_received};
 
 /// What it did to whom; each is counted.
 pub(crate) const WHIMS: [&str; 9] = [
@@ -109,12 +109,7 @@ impl Primary {
 
 /// Listens for as long as it likes.
 fn open(port: u16, shared: &Arc<Shared>) {
-    let mut bound = None;
-    eventually(Duration::from_secs(10), || {
-        bound = TcpListener::bind(("127.0.0.1", port)).ok();
-        bound.is_some()
-    });
-    let listener = bound.expect("the primary's port is free");
+    let listener = listen(port);
     listener.set_nonblocking(true).expect("a socket takes that");
     // The more goes wrong, the sooner nobody listens.
     let moments =
